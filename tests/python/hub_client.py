@@ -10,11 +10,13 @@ import pathlib
 import shutil
 import sys
 import tempfile
+import time
 
 import huggingface_hub
-from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, ModelCard
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, HfFileSystem, ModelCard
 from huggingface_hub import hf_hub_download, snapshot_download
 from huggingface_hub.errors import (
+    BadRequestError,
     EntryNotFoundError,
     HfHubHTTPError,
     RepositoryNotFoundError,
@@ -190,6 +192,11 @@ def branches_and_tags_come_and_go():
     refs = api.list_repo_refs(REPO)
     heads = {branch.name: branch.target_commit for branch in refs.branches}
     assert heads["main"] == main and heads["dev"] != main
+    add = [CommitOperationAdd("late.txt", b"late")]
+    for revision in ["v1", main]:
+        error = refused(BadRequestError, lambda: api.create_commit(REPO, add, commit_message="late", revision=revision))
+        assert "go to a branch" in str(error), error
+    refused(RevisionNotFoundError, lambda: api.create_commit(REPO, add, commit_message="late", revision="none"))
     assert [tag.name for tag in refs.tags] == ["v1"] and refs.tags[0].target_commit == main
     assert api.file_exists(REPO, "dev.txt", revision="dev") and not api.file_exists(REPO, "dev.txt")
     assert api.model_info(REPO, revision="v1").sha == main
@@ -247,6 +254,32 @@ def a_checkpoint_is_pushed_and_loads_as_it_was():
     assert [commit.title for commit in api.list_repo_commits(PUSHED)][0] == "Push a checkpoint"
 
 
+def sent_with_a_commit(push):
+    sent, original = [], CommitOperationAdd.b64content
+
+    def counted(operation):
+        sent.append(operation.path_in_repo)
+        return original(operation)
+
+    CommitOperationAdd.b64content = counted
+    try:
+        push()
+    finally:
+        CommitOperationAdd.b64content = original
+    return sent
+
+
+@check
+def weights_that_are_there_are_not_sent_again():
+    # Their names are found out beside other work after the push.
+    for _ in range(50):
+        sent = sent_with_a_commit(lambda: api.upload_folder(folder_path=FOLDER, repo_id=PUSHED))
+        if not sent:
+            return
+        time.sleep(0.2)
+    raise AssertionError(f"sent again: {sent}")
+
+
 @check
 def the_header_of_weights_is_read_by_range():
     metadata = api.get_safetensors_metadata(PUSHED)
@@ -282,7 +315,94 @@ def models_are_listed_by_page_author_tag_and_parent():
 
 
 @check
+def a_large_file_is_copied_from_another_repository():
+    # Older clients copy within a repository only.
+    if not hasattr(api, "copy_files"):
+        return
+    weights = "mandoc/scribe-v1/model.safetensors"
+    api.copy_files(f"hf://{weights}", f"hf://{REPO}/copied.safetensors")
+    [source] = api.get_paths_info("mandoc/scribe-v1", ["model.safetensors"])
+    [copy] = api.get_paths_info(REPO, ["copied.safetensors"])
+    assert copy.lfs.sha256 == source.lfs.sha256
+    content = pathlib.Path(hf_hub_download("mandoc/scribe-v1", "model.safetensors")).read_bytes()
+    for expand in [False, True]:
+        files = HfFileSystem(skip_instance_cache=True, expand_info=expand)
+        files.info(f"{REPO}/copied.safetensors", refresh=True)
+        with tempfile.TemporaryDirectory() as place:
+            files.get_file(f"{REPO}/copied.safetensors", f"{place}/copy")
+            assert pathlib.Path(place, "copy").read_bytes() == content
+    api.delete_file("copied.safetensors", REPO)
+
+
+@check
+def a_parent_may_be_named_by_its_first_digits():
+    head = api.model_info(REPO).sha
+
+    def push(content):
+        add = [CommitOperationAdd("short.txt", content)]
+        return api.create_commit(REPO, add, commit_message="short", parent_commit=head[:7])
+
+    done = push(b"short")
+    assert api.list_repo_commits(REPO)[0].commit_id == done.oid
+    error = refused(HfHubHTTPError, lambda: push(b"late"))
+    assert error.response.status_code == 412, error
+
+
+@check
+def what_the_hub_derives_is_derived_here():
+    files = {name: b"x" for name in ["pytorch_model.bin", "m.gguf", "onnx/model.onnx", "model.safetensors"]}
+    files["config.json"] = json.dumps({"model_type": "llama", "architectures": ["LlamaForCausalLM"]}).encode()
+    repo = api.create_repo(f"{USER}/derived").repo_id
+    operations = [CommitOperationAdd(path, content) for path, content in files.items()]
+    api.create_commit(repo, operations, commit_message="Five files")
+    info = api.model_info(repo)
+    assert info.pipeline_tag == "text-generation" and info.library_name == "transformers", info
+    assert info.transformers_info.auto_model == "AutoModelForCausalLM", info.transformers_info
+    tags = ["llama", "transformers", "text-generation", "gguf", "onnx", "pytorch", "safetensors"]
+    assert set(tags) <= set(info.tags), info.tags
+    for tag in tags:
+        assert repo in {model.id for model in api.list_models(author=USER, filter=tag)}, tag
+    api.delete_repo(repo)
+
+
+@check
+def there_are_no_discussions_and_no_pull_requests():
+    assert list(api.get_repo_discussions(REPO)) == []
+    add = [CommitOperationAdd("pr.txt", b"pr")]
+    for start in [
+        lambda: api.create_discussion(REPO, title="x"),
+        lambda: api.create_commit(REPO, add, commit_message="x", create_pr=True),
+    ]:
+        error = refused(HfHubHTTPError, start)
+        assert error.response.status_code == 403 and "not kept here" in str(error), error
+    assert refused(HfHubHTTPError, lambda: api.get_discussion_details(REPO, 1)).response.status_code == 404
+    refused(RepositoryNotFoundError, lambda: list(api.get_repo_discussions(f"{USER}/none")))
+
+
+@check
+def repositories_of_other_kinds_are_not_here():
+    for kind in ["dataset", "space"]:
+        assert not api.repo_exists("x/y", repo_type=kind)
+        assert not api.file_exists("x/y", "a", repo_type=kind)
+        refused(RepositoryNotFoundError, lambda: hf_hub_download("x/y", "a.txt", repo_type=kind))
+        refused(RepositoryNotFoundError, lambda: snapshot_download("x/y", repo_type=kind))
+        refused(RepositoryNotFoundError, lambda: api.delete_repo("x/y", repo_type=kind))
+        api.delete_repo("x/y", repo_type=kind, missing_ok=True)
+        assert refused(HfHubHTTPError, lambda: api.create_repo("y", repo_type=kind, space_sdk="static"))
+    assert list(api.list_datasets()) == [] and list(api.list_spaces()) == []
+
+
+@check
+def what_parameters_ask_for_is_answered():
+    latest = api.list_repo_commits(REPO, formatted=True)[0]
+    assert latest.formatted_title == latest.title and latest.formatted_message == ""
+    assert api.list_repo_commits(REPO)[0].formatted_title is None
+    assert api.model_info(REPO, securityStatus=True).security_repo_status["scansDone"] is False
+
+
+@check
 def files_and_folders_are_deleted():
+    refused(EntryNotFoundError, lambda: api.delete_file("nope.txt", REPO))
     api.delete_file("config.json", REPO)
     api.delete_folder("notes", REPO)
     files = api.list_repo_files(REPO)
@@ -294,6 +414,14 @@ def a_repository_moves_and_the_old_name_leads_to_it():
     api.move_repo(REPO, f"{USER}/second")
     assert api.model_info(REPO).id == f"{USER}/second"
     assert pathlib.Path(hf_hub_download(REPO, "README.md")).read_bytes().startswith(b"---")
+    api.create_tag(REPO, tag="after")
+    api.create_tag(REPO, tag="gone")
+    api.create_branch(REPO, branch="later")
+    api.delete_tag(REPO, tag="gone")
+    refs = api.list_repo_refs(f"{USER}/second")
+    assert [tag.name for tag in refs.tags] == ["after"] and "later" in {branch.name for branch in refs.branches}
+    error = refused(RepositoryNotFoundError, lambda: api.delete_repo(REPO))
+    assert f"{USER}/second" in str(error), error
 
 
 @check

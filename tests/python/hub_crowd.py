@@ -1,4 +1,4 @@
-"""Many clients at once: 16 push to 16 repositories, 4 to one; nothing may be lost or torn."""
+"""Many clients at once: 16 push to 16 repositories, 32 to one; nothing may be lost or torn."""
 
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -25,9 +25,9 @@ def share(number):
 
 
 api.create_repo(f"{USER}/shared")
-with ThreadPoolExecutor(20) as pool:
+with ThreadPoolExecutor(48) as pool:
     own = [pool.submit(push, number) for number in range(16)]
-    shared = [pool.submit(share, number) for number in range(4)]
+    shared = [pool.submit(share, number) for number in range(32)]
     repos = [one.result() for one in own]
     [one.result() for one in shared]
 
@@ -35,9 +35,9 @@ for repo in repos:
     assert sorted(api.list_repo_files(repo)) == ["a.txt", "b.txt"], repo
     assert len(api.list_repo_commits(repo)) == 4, repo
 files = api.list_repo_files(f"{USER}/shared")
-assert len(files) == 4 * 3 * 2, files
+assert len(files) == 32 * 3 * 2, files
 commits = api.list_repo_commits(f"{USER}/shared")
-assert sorted(c.title for c in commits[:-1]) == sorted(f"{n} {r}" for n in range(4) for r in range(3))
+assert sorted(c.title for c in commits[:-1]) == sorted(f"{n} {r}" for n in range(32) for r in range(3))
 for commit in commits[:-1]:
     # A commit is never half there: both of its files, or neither.
     at = api.list_repo_files(f"{USER}/shared", revision=commit.commit_id)

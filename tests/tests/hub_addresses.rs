@@ -1,5 +1,7 @@
 //! The Hub's addresses by what is sent and answered, where its clients would hide it.
 
+use std::time::{Duration, Instant};
+
 use anyhow::{Result, ensure};
 use base64::Engine as _;
 use reqwest::Client;
@@ -266,6 +268,81 @@ async fn a_repository_has_its_first_version_when_it_is_filled() -> Result<()> {
         let line = told["line"].as_array().map(Vec::len);
         ensure!(status == 200 && line == Some(2), "{status} {told}");
         ensure!(!told.to_string().contains("there is none any more"), "{told}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_model_that_is_found_by_several_licences_has_all_of_them() -> Result<()> {
+    for database in databases() {
+        let (server, client) = (Server::start(&database).await?, client()?);
+        let card = |licence: &str| format!("---\nlicense: {licence}\n---\n");
+        for (id, licence) in [("l/mit", "mit"), ("l/apache", "apache-2.0"), ("l/both", "[mit, apache-2.0]")] {
+            repository(&client, &server, id, &[("README.md", &card(licence))]).await?;
+        }
+        let found = async |filters: &str| -> Result<Vec<String>> {
+            let (_, told) =
+                answer(client.get(server.url(&format!("/api/models?author=l&{filters}")))).await?;
+            let ids = told.as_array().into_iter().flatten().filter_map(|one| one["id"].as_str());
+            Ok(ids.map(str::to_owned).collect())
+        };
+
+        let (mit, apache) = ("filter=license:mit", "filter=license:apache-2.0");
+
+        ensure!(found(apache).await? == ["l/apache"]);
+        ensure!(found(&format!("{mit}&{mit}")).await?.len() == 2, "once asked for twice");
+        for both in [format!("{mit}&{apache}"), format!("{apache}&{mit}")] {
+            ensure!(found(&both).await? == ["l/both"], "{both}: {:?}", found(&both).await?);
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_file_that_nobody_touched_for_long_tells_the_commit_that_made_it() -> Result<()> {
+    let (server, client) = (Server::start(&databases()[0]).await?, client()?);
+    repository(&client, &server, "me/many", &[("old/old.txt", "old"), ("n.txt", "n")]).await?;
+    let first = commit(&client, &server, "me/many/commit/main", &[("old.txt", "old")]).await?;
+    let mut last = String::new();
+    for n in 0..202 {
+        last = commit(&client, &server, "me/many/commit/main", &[("n.txt", &n.to_string())]).await?;
+    }
+
+    let (_, tree) = answer(client.get(server.url("/api/models/me/many/tree/main?expand=true"))).await?;
+
+    let told = |path: &str| -> Value {
+        let entry = tree.as_array().into_iter().flatten().find(|one| one["path"] == path);
+        entry.map_or(Value::Null, |one| one["lastCommit"]["id"].clone())
+    };
+    ensure!(told("old.txt") == first.as_str() && told("n.txt") == last.as_str(), "{tree}");
+    ensure!(
+        told("old") == Value::Null,
+        "a folder is not looked for so far back, and no other commit is told: {tree}"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn files_that_go_into_the_commit_are_compared_by_what_git_calls_their_content() -> Result<()> {
+    for database in databases() {
+        let (server, client) = (Server::start(&database).await?, client()?);
+        repository(&client, &server, "me/known", &[("w.bin", "hello\n")]).await?;
+        let asked = async |size: u64| -> Result<Value> {
+            let files = json!({ "files": [{ "path": "w.bin", "sample": "", "size": size }] });
+            let request = client.post(server.url("/api/models/me/known/preupload/main")).json(&files);
+            let (status, told) = answer(request.header("user-agent", "unknown/None; hf_hub/2.4.0")).await?;
+            ensure!(status == 200 && told["files"][0]["uploadMode"] == "regular", "{told}");
+            Ok(told["files"][0]["oid"].clone())
+        };
+
+        // The name is found out beside other work.
+        let until = Instant::now() + Duration::from_secs(20);
+        while asked(6).await? == Value::Null && Instant::now() < until {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+
+        ensure!(asked(6).await? == "ce013625030ba8dba906f756967f9e9ca394464a");
+        ensure!(asked(7).await? == Value::Null, "another file");
     }
     Ok(())
 }

@@ -38,15 +38,15 @@ fn quantised(metadata: &Metadata, tag: impl Fn(&str) -> bool) -> Option<String> 
     if let Some(bits) = config.and_then(|config| config.get("quantization")?.get("bits")?.as_u64()) {
         return Some(format!("its config has a quantization of {bits} bits"));
     }
-    if let Some(tag) = QUANTISED_TAGS.into_iter().find(|wanted| tag(wanted)) {
-        return Some(format!("it carries the tag `{tag}`"));
-    }
     let packed = |file: &&String| {
         let file = file.to_ascii_lowercase();
         file.ends_with(".gguf") || file.ends_with(".onnx")
     };
     if let Some(file) = metadata.files.iter().find(packed) {
         return Some(format!("it holds {file}"));
+    }
+    if let Some(tag) = QUANTISED_TAGS.into_iter().find(|wanted| tag(wanted)) {
+        return Some(format!("it carries the tag `{tag}`"));
     }
     (metadata.library.as_deref() == Some("mlx")).then(|| "its library is mlx".to_owned())
 }

@@ -9,11 +9,12 @@ use http::{Problem, Result};
 use jobs::{Change, Gathered, Incoming, Push, Registry};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use store::{BlobWriter, FileRow, NewCommit};
+use store::{BlobWriter, CommitRow, FileRow, ModelRow, NewCommit};
 
 use super::{
     Call,
-    answer::{self, misread, missing_model},
+    answer::{self, misread, missing_model, missing_revision},
+    discussions,
     entries::{self, Kept},
     ignored::Ignored,
     ndjson::{Event, Reader},
@@ -24,7 +25,7 @@ use super::{
 /// `POST …/preupload/REV`: which files go into the commit and which through LFS.
 ///
 /// # Errors
-/// 404; 400 for a path that cannot be stored, 413 for too many.
+/// 404; 403 for a pull request; 400 for a path that cannot be stored or what is no branch, 413 for too many.
 pub async fn preupload(call: &Call<'_>, payload: Payload) -> Outcome {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
@@ -38,12 +39,12 @@ pub async fn preupload(call: &Call<'_>, payload: Payload) -> Outcome {
         path: String,
         size: u64,
     }
+    refuse_pull_request(call)?;
     let row = answer::find(call).await?;
     call.registry.store.may_with(Act::Write, &row).await?;
     let asked: Asked = answer::body(call, payload).await?;
     answer::within_paths(asked.files.len(), call.registry.limits.hub_paths)?;
-    let branch = call.revision().unwrap_or_else(|| store::MAIN.to_owned());
-    let commit = answer::commit_of(call.registry, &row, &branch).await?;
+    let (_, commit) = branch(call, &row).await?;
     let stored = match &commit {
         Some(commit) => call.registry.store.files(commit.revision).await?,
         None => Vec::new(),
@@ -61,6 +62,10 @@ pub async fn preupload(call: &Call<'_>, payload: Payload) -> Outcome {
         None => Default::default(),
     };
     let inline = inline_bytes(call);
+    // Large files that now go into the commit are compared by what git would call their content.
+    let large: Vec<Digest> =
+        known.values().filter(|file| file.size <= inline).map(|file| file.digest).collect();
+    let contents = call.registry.store.known_oids(&large).await?;
     let mut files = Vec::with_capacity(asked.files.len());
     for File { path, size } in asked.files {
         RelativePath::parse(&path).map_err(misread)?;
@@ -70,6 +75,7 @@ pub async fn preupload(call: &Call<'_>, payload: Payload) -> Outcome {
         let oid = match (held, lfs) {
             (Some(file), true) => Some(file.digest.hex()),
             (Some(file), false) if entries::kept(&path, file.size) == Kept::Git => oids.get(&path).cloned(),
+            (Some(file), false) if file.size == size => contents.get(&file.digest).cloned(),
             _ => None,
         };
         let ignore = ignored.names(&path);
@@ -77,6 +83,34 @@ pub async fn preupload(call: &Call<'_>, payload: Payload) -> Outcome {
         files.push(json!({ "path": path, "uploadMode": mode, "shouldIgnore": ignore, "oid": oid }));
     }
     Ok(HttpResponse::Ok().json(json!({ "files": files })))
+}
+
+/// Refuses a commit that is to become a pull request.
+fn refuse_pull_request(call: &Call<'_>) -> Result<()> {
+    if call.says("create_pr").holds() { Err(discussions::none_here()) } else { Ok(()) }
+}
+
+/// The branch that a commit goes to, and its head; none of one that the first commit makes.
+///
+/// # Errors
+/// 404 `RevisionNotFound`; 400 for a tag or a commit.
+async fn branch(call: &Call<'_>, row: &ModelRow) -> Result<(String, Option<CommitRow>)> {
+    let asked = call.revision().unwrap_or_else(|| store::MAIN.to_owned());
+    let name = asked.strip_prefix("refs/heads/").unwrap_or(&asked);
+    let store = &call.registry.store;
+    if let Some(head) = store.branch(row.id, name).await? {
+        return Ok((name.to_owned(), Some(head)));
+    }
+    if name == store::MAIN {
+        return Ok((name.to_owned(), None));
+    }
+    match answer::commit_of(call.registry, row, &asked).await? {
+        Some(_) => {
+            let told = format!("`{asked}` is a tag or a commit; commits go to a branch");
+            Err(Problem::bad_request(told))
+        }
+        None => Err(missing_revision(&row.name, &asked)),
+    }
 }
 
 /// Large files up to this size are taken within the commit. Clients from 1.20 on send what goes through LFS to a
@@ -92,21 +126,19 @@ fn inline_bytes(call: &Call<'_>) -> u64 {
 /// `POST …/commit/BRANCH`: everything of it, or nothing.
 ///
 /// # Errors
-/// 404, 412 when the branch has moved, 400 for what cannot be applied.
+/// 404, also for a file to delete; 403 for a pull request; 412 when the branch has moved from the parent that was named; 400 for
+/// what is no branch or cannot be applied.
 pub async fn commit(call: &Call<'_>, payload: Payload) -> Outcome {
     let coding = call.request.headers().get(header::CONTENT_ENCODING);
     if coding.is_some_and(|coding| coding != "identity") {
         let told = "send the commit as it is, without Content-Encoding";
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", told).into());
     }
-    if call.says("create_pr").holds() {
-        return Err(Problem::bad_request("this registry has no pull requests; commit to a branch").into());
-    }
+    refuse_pull_request(call)?;
     let row = answer::find(call).await?;
     call.registry.store.may_with(Act::Write, &row).await?;
     let id = RepoId::parse(&row.name).map_err(|_| missing_model(&call.id))?;
-    let branch = call.rest.join("/");
-    let branch = branch.strip_prefix("refs/heads/").unwrap_or(&branch).to_owned();
+    let (branch, _) = branch(call, &row).await?;
     let author = who::author(call.request, call.registry).await?;
     let mut body = Body::new(call.registry, NewCommit { branch, author, ..NewCommit::default() });
     if let Err(problem) = body.receive(payload).await {
@@ -117,7 +149,11 @@ pub async fn commit(call: &Call<'_>, payload: Payload) -> Outcome {
     let push = Push { id, changes, gathered, commit };
     let (row, oid) = jobs::push(call.registry, push).await.map_err(|error| {
         let stale = matches!(error, jobs::Error::Store(store::Error::StaleParent { .. }));
+        let missing = matches!(error, jobs::Error::NoSuchFile(_));
         let mut problem = Problem::from(error);
+        if missing {
+            return problem.for_hub("EntryNotFound", None);
+        }
         if stale {
             problem.status = StatusCode::PRECONDITION_FAILED.as_u16();
         } else if problem.status == StatusCode::UNPROCESSABLE_ENTITY.as_u16() {

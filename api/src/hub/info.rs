@@ -17,7 +17,7 @@ use super::{
 };
 
 /// Fields that `expand` may ask for.
-const FIELDS: [&str; 30] = [
+const FIELDS: [&str; 31] = [
     "author",
     "baseModels",
     "cardData",
@@ -46,6 +46,7 @@ const FIELDS: [&str; 30] = [
     "spaces",
     "stemma",
     "tags",
+    "transformersInfo",
     "usedStorage",
     "widgetData",
 ];
@@ -57,7 +58,7 @@ pub const FROM_CARD: [(&str, &str); 2] = [("model-index", "model-index"), ("widg
 const ON_REQUEST: [&str; 2] = ["baseModels", "childrenModelCount"];
 
 /// Fields the Hub knows and this registry never has.
-const NEVER: [&str; 3] = ["transformersInfo", "trendingScore", "xetEnabled"];
+const NEVER: [&str; 2] = ["trendingScore", "xetEnabled"];
 
 /// The model at `main`.
 ///
@@ -83,6 +84,11 @@ async fn describe(call: &Call<'_>, revision: &str) -> Outcome {
     let founded = call.registry.store.founded(&[row.id]).await?.remove(&row.id);
     let mut document = summary(&row, founded);
     details(call.registry, (&row, commit.as_ref()), call.says("blobs"), &mut document).await?;
+    if call.says("securityStatus").holds() {
+        // This registry has no scanner.
+        let status = json!({ "scansDone": false, "filesWithIssues": [] });
+        document.insert("securityRepoStatus".to_owned(), status);
+    }
     if wanted.is_empty() {
         document.retain(|name, _| !ON_REQUEST.contains(&name.as_str()));
     }
@@ -178,6 +184,7 @@ async fn details(
         weights.into_iter().for_each(|told| set("safetensors", told));
     }
     gguf(row).into_iter().for_each(|told| set("gguf", told));
+    transformers(row).into_iter().for_each(|told| set("transformersInfo", told));
     base_models(&parents).into_iter().for_each(|told| set("baseModels", told));
     let mut children: BTreeMap<&str, usize> = BTreeMap::new();
     for (relation, count) in registry.forests.current().await?.child_counts(row.id) {
@@ -221,6 +228,13 @@ pub fn gguf(row: &ModelRow) -> Option<Value> {
     let has = |tag: &str| row.tags.iter().any(|known| known == tag);
     let counted = has("gguf") && !has("safetensors") && !row.has_weights;
     row.parameters.filter(|_| counted).map(|total| json!({ "total": total }))
+}
+
+/// How transformers loads a model of its own, where the name of its architecture tells.
+pub fn transformers(row: &ModelRow) -> Option<Value> {
+    let class = jobs::auto_class(row.architecture.as_deref()?)?;
+    let own = row.library.as_deref() == Some("transformers");
+    own.then(|| json!({ "auto_model": class.name, "pipeline_tag": class.task }))
 }
 
 /// The Hub's word; it has none for a transfer, which is a finetune to it.

@@ -1,5 +1,7 @@
 //! `GET /api/models`: search as the Hub's clients ask for it.
 
+use std::collections::BTreeSet;
+
 use actix_web::{HttpRequest, HttpResponse, get};
 use analysis::catalogue::{Facet, Order};
 use domain::Relation;
@@ -12,6 +14,7 @@ use super::{
     card,
     info::{
         FROM_CARD, base_models, config_of, fields, gguf, names_of, only, parents, safetensors, summary, tags,
+        transformers,
     },
 };
 use crate::seen::Seen;
@@ -54,6 +57,8 @@ pub async fn list_models(request: HttpRequest, registry: Seen) -> Result<HttpRes
         let weights = row.revision.and_then(|revision| safetensors(weights.get(&revision)?));
         weights.into_iter().for_each(|told| set("safetensors", told));
         gguf(row).filter(|_| wants("gguf")).into_iter().for_each(|told| set("gguf", told));
+        let loaded = transformers(row).filter(|_| wants("transformersInfo"));
+        loaded.into_iter().for_each(|told| set("transformersInfo", told));
         let bases = base_models(&parents).filter(|_| wants("baseModels"));
         bases.into_iter().for_each(|told| set("baseModels", told));
         if let Some(head) = heads.remove(&row.id) {
@@ -127,22 +132,30 @@ fn question(asked: &Asked, max: u64) -> Result<FindQuery> {
         no_ghosts: true,
         ..FindQuery::default()
     };
-    for filter in asked.all("filter").into_iter().filter(|filter| !filter.is_empty()) {
-        narrow(&mut query, filter);
+    let filters: Vec<String> = asked.all("filter").into_iter().filter(|filter| !filter.is_empty()).collect();
+    let mut licences = BTreeSet::new();
+    for filter in filters {
+        match filter.strip_prefix("license:") {
+            // A licence with a name of its own is kept by that name, and tagged as the card has it.
+            Some(licence) if licence != OTHER => drop(licences.insert(licence.to_ascii_lowercase())),
+            _ => narrow(&mut query, filter),
+        }
+    }
+    // A model has one licence here; that it may be used under several, only its tags say.
+    match licences.len() {
+        1 => query.picks.extend(licences.into_iter().map(|licence| (Facet::Licence, licence))),
+        _ => query.tags.extend(licences.into_iter().map(|licence| format!("license:{licence}"))),
     }
     Ok(query)
 }
+
+/// The Hub's word for licences that it has no id of.
+const OTHER: &str = "other";
 
 /// Puts one tag of the Hub where this registry keeps what it says.
 fn narrow(query: &mut FindQuery, filter: String) {
     let Some((kind, value)) = filter.split_once(':') else { return query.tags.push(filter) };
     match kind {
-        // A licence with a name of its own is kept by that name, and tagged as the card has it.
-        "license" if value == "other" => query.tags.push(filter),
-        "license" => {
-            query.picks.retain(|(facet, _)| *facet != Facet::Licence);
-            query.picks.push((Facet::Licence, value.to_owned()));
-        }
         "base_model" => {
             let typed =
                 value.split_once(':').and_then(|(word, id)| Some((word.parse::<Relation>().ok()?, id)));

@@ -6,6 +6,7 @@ mod answer;
 mod card;
 mod commit;
 mod content;
+mod discussions;
 mod entries;
 mod ignored;
 mod info;
@@ -14,6 +15,7 @@ mod list;
 mod listing;
 mod names;
 mod ndjson;
+mod other_kinds;
 mod repos;
 mod stop;
 mod tree;
@@ -50,7 +52,8 @@ pub fn configure(cfg: &mut ServiceConfig) {
         .service(lfs::batch)
         .service(lfs::put)
         .service(lfs::verify)
-        .service(web::resource("/api/models/{tail:.*}").to(of_a_model));
+        .service(web::resource("/api/models/{tail:.*}").to(of_a_model))
+        .configure(other_kinds::configure);
 }
 
 /// Everything about one repository: the id may have one part or two, so the address is taken apart here.
@@ -77,6 +80,8 @@ async fn of_a_model(request: HttpRequest, registry: Seen, payload: Payload) -> R
         ("POST", Verb::AskAccess) => access::ask(&call).await,
         ("POST", Verb::Preupload) => commit::preupload(&call, payload).await,
         ("POST", Verb::Commit) => commit::commit(&call, payload).await,
+        ("GET", Verb::Discussions) => discussions::list(&call).await,
+        ("POST", Verb::Discussions) => discussions::refuse(&call).await,
         ("POST", Verb::LfsFiles) => lfs::duplicate(&call, payload).await,
         ("GET", Verb::Resolve) => content::resolve(&call).await,
         ("GET", Verb::SafetensorsMetadata) => content::safetensors_metadata(&call).await,

@@ -10,7 +10,7 @@ use store::{CommitRow, MAIN, ModelRow, RefKind, RefRow};
 use super::{
     Call,
     answer::{self, date, missing_revision},
-    stop::{Outcome, Stop},
+    stop::Outcome,
 };
 use crate::paging::place;
 
@@ -60,12 +60,18 @@ pub async fn commits(call: &Call<'_>) -> Outcome {
     };
     let skip = place(call.asked("cursor").last().map(String::as_str))? as u64;
     let (found, total) = call.registry.store.history(row.id, &head.oid, (skip, PAGE)).await?;
+    let wants = |name: &str| call.asked(name).iter().any(|field| field == "formatted");
+    let formatted = wants("expand[]") || wants("expand");
     let one = |commit: &CommitRow| {
         let author = commit.author.as_deref().unwrap_or("stemma");
-        json!({
+        let mut told = json!({
             "id": commit.oid, "title": commit.title, "message": commit.message,
             "authors": [{ "user": author }], "date": date(commit.created_at),
-        })
+        });
+        if formatted {
+            told["formatted"] = json!({ "title": html(&commit.title), "message": html(&commit.message) });
+        }
+        told
     };
     let items: Vec<Value> = found.iter().map(one).collect();
     let next = (skip + PAGE < total).then(|| (skip + PAGE).to_string());
@@ -74,13 +80,25 @@ pub async fn commits(call: &Call<'_>) -> Outcome {
     Ok(answer)
 }
 
+/// A text as HTML that shows it; of markup in it nothing is left in force.
+fn html(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => shown.push_str("&amp;"),
+            '<' => shown.push_str("&lt;"),
+            '>' => shown.push_str("&gt;"),
+            '"' => shown.push_str("&quot;"),
+            '\'' => shown.push_str("&#39;"),
+            other => shown.push(other),
+        }
+    }
+    shown
+}
+
 /// A repository that may be written to, and the name the address ends in.
 async fn target(call: &Call<'_>) -> Outcome<(Box<ModelRow>, String)> {
-    // Branches and tags are made and taken away under the present name only.
-    let row = answer::find(call).await.map_err(|stop| match stop {
-        Stop::Answer(_) => answer::missing_model(&call.id).into(),
-        problem => problem,
-    })?;
+    let row = answer::find(call).await?;
     call.registry.store.may_with(Act::Write, &row).await?;
     Ok((row, call.rest.join("/")))
 }
@@ -173,7 +191,12 @@ async fn delete(call: &Call<'_>, row: &ModelRow, what: (RefKind, &str)) -> Outco
 
 #[cfg(test)]
 mod tests {
-    use super::sound;
+    use super::{html, sound};
+
+    #[test]
+    fn markup_of_a_message_is_shown_and_not_in_force() {
+        assert_eq!(html("<b a=\"'\">&"), "&lt;b a=&quot;&#39;&quot;&gt;&amp;");
+    }
 
     #[test]
     fn names_are_those_that_git_takes() {

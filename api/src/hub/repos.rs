@@ -15,7 +15,8 @@ use store::{Founding, ModelRow, NewCommit, Openness};
 
 use super::{
     Call,
-    answer::{self, hex_of, misread, missing_model, present_row},
+    answer::{self, hex_of, misread, present_row},
+    other_kinds,
     stop::Outcome,
     who,
 };
@@ -79,13 +80,16 @@ impl Named {
     }
 }
 
+/// The kind of repositories that are kept here.
+const MODEL: &str = "model";
+
 /// Refuses repositories of another kind than models.
 ///
 /// # Errors
 /// 400.
 pub fn models_only(kind: Option<&str>) -> Result<()> {
     match kind {
-        None | Some("model") => Ok(()),
+        None | Some(MODEL) => Ok(()),
         Some(other) => {
             Err(Problem::bad_request(format!("this registry holds models, no repository of type `{other}`")))
         }
@@ -118,13 +122,20 @@ async fn called(registry: &Registry, id: &RepoId) -> Result<ModelRow> {
     let row = present_row(registry, id.as_str()).await?;
     match row.name.eq_ignore_ascii_case(id.as_str()) {
         true => Ok(row),
-        false => Err(missing_model(id.as_str())),
+        false => {
+            let told =
+                format!("repository `{id}` (it is called `{}` now; under its former name it)", row.name);
+            Err(Problem::not_found(told).for_hub("RepoNotFound", None))
+        }
     }
 }
 
 /// Takes a repository away.
 #[delete("/api/repos/delete")]
 pub async fn delete(request: HttpRequest, registry: Seen, named: web::Json<Named>) -> Result<HttpResponse> {
+    if let Some(kind) = named.kind.as_deref().filter(|kind| *kind != MODEL) {
+        return Err(other_kinds::none(&format!("the {kind} `{}`", named.name)));
+    }
     let id = named.id(&request, &registry).await?;
     let row = called(&registry, &id).await?;
     registry.store.may_with(Act::Govern, &row).await?;

@@ -5,7 +5,7 @@ use std::{
     ops::Range,
 };
 
-use actix_web::{HttpResponse, web::Payload};
+use actix_web::{HttpRequest, HttpResponse, http::header, web::Payload};
 use http::{Problem, Result};
 use jobs::Registry;
 use serde_json::{Value, json};
@@ -20,7 +20,7 @@ use super::{
 };
 use crate::paging::place;
 
-/// Commits that are looked through for the last one that touched a file.
+/// Commits that are looked through for the last one that touched a folder.
 const LOOK_BACK: u64 = 200;
 
 /// A commit, its files and the path that was asked for.
@@ -89,8 +89,26 @@ pub async fn paths_info(call: &Call<'_>, payload: Payload) -> Outcome {
     if let Some(commit) = commit.as_ref().filter(|_| expand.holds()) {
         last_commits(call.registry, (&row, commit), &mut items).await?;
         say_unscanned(&mut items);
+    } else if from_python(call.request) {
+        name_copies(&mut items);
     }
     Ok(HttpResponse::Ok().json(items))
+}
+
+/// Whether the Hub's client in Python asks.
+fn from_python(request: &HttpRequest) -> bool {
+    let agent = request.headers().get(header::USER_AGENT).and_then(|value| value.to_str().ok());
+    agent.is_some_and(|text| text.contains("hf_hub/"))
+}
+
+/// Gives large files the `xetHash` without which that client copies none to another repository. It is not one of Xet's, which are
+/// 64 digits alone, so that nothing is ever fetched by it.
+fn name_copies(items: &mut [Value]) {
+    for item in items {
+        if let Some(digest) = item["lfs"]["oid"].as_str().map(|hex| format!("sha256:{hex}")) {
+            item["xetHash"] = digest.into();
+        }
+    }
 }
 
 /// Python sends a form, others JSON.
@@ -187,39 +205,65 @@ async fn described(
     Ok(shown.iter().map(line).collect())
 }
 
-/// Adds to each entry the last commit that touched it, as far back as is looked.
+/// Adds to each entry the last commit that touched it. A folder that none of the latest commits touched goes without one.
 async fn last_commits(
     registry: &Registry,
     (row, commit): (&ModelRow, &CommitRow),
     items: &mut [Value],
 ) -> Result<()> {
-    let (history, _) = registry.store.history(row.id, &commit.oid, (0, LOOK_BACK)).await?;
-    let paths: Vec<String> =
-        items.iter().map(|item| item["path"].as_str().unwrap_or_default().to_owned()).collect();
-    let mut open: BTreeMap<usize, String> = BTreeMap::new();
+    let path = |item: &Value| item["path"].as_str().unwrap_or_default().to_owned();
+    let (files, folders): (Vec<&mut Value>, Vec<&mut Value>) =
+        items.iter_mut().partition(|item| item["type"] == "file");
+    let paths: Vec<String> = files.iter().map(|item| path(item)).collect();
+    let touched = registry.store.last_commits(row.id, &commit.oid, &paths).await?;
+    for (item, path) in files.into_iter().zip(&paths) {
+        note(item, touched.get(path));
+    }
+    if folders.is_empty() {
+        return Ok(());
+    }
+    let paths: Vec<String> = folders.iter().map(|item| path(item)).collect();
+    let touched = folders_touched(registry, (row, commit), &paths).await?;
+    for (item, path) in folders.into_iter().zip(&paths) {
+        note(item, touched.get(path));
+    }
+    Ok(())
+}
+
+/// The last commit that touched each of these folders, as far back as is looked.
+async fn folders_touched(
+    registry: &Registry,
+    (row, commit): (&ModelRow, &CommitRow),
+    paths: &[String],
+) -> Result<HashMap<String, CommitRow>> {
+    let (history, total) = registry.store.history(row.id, &commit.oid, (0, LOOK_BACK)).await?;
+    let mut open: BTreeMap<&String, String> = BTreeMap::new();
+    let mut touched = HashMap::new();
     let mut last = history.first();
     for (place, one) in history.iter().enumerate() {
         let files = Listing::of(registry.store.files(one.revision).await?);
-        let held = states(&files, &paths);
-        let state = |at: usize| held.get(paths[at].as_str()).map_or("", String::as_str);
+        let held = states(&files, paths);
+        let state = |path: &String| held.get(path.as_str()).map_or("", String::as_str);
         if place == 0 {
-            open.extend((0..paths.len()).map(|at| (at, state(at).to_owned())));
+            open.extend(paths.iter().map(|path| (path, state(path).to_owned())));
         }
-        let moved: Vec<usize> =
-            open.iter().filter(|(at, known)| state(**at) != **known).map(|(at, _)| *at).collect();
-        for at in moved {
-            open.remove(&at);
-            note(&mut items[at], last);
-        }
+        open.retain(|path, known| {
+            let same = state(path) == *known;
+            if let Some(last) = last.filter(|_| !same) {
+                touched.insert((*path).clone(), last.clone());
+            }
+            same
+        });
         if open.is_empty() {
-            break;
+            return Ok(touched);
         }
         last = Some(one);
     }
-    for at in open.into_keys() {
-        note(&mut items[at], last);
+    // What was there from the first commit on was made by it.
+    if let Some(first) = last.filter(|_| total <= LOOK_BACK) {
+        touched.extend(open.into_keys().map(|path| (path.clone(), first.clone())));
     }
-    Ok(())
+    Ok(touched)
 }
 
 /// Says of each file that nothing was looked for in it: this registry has no scanner.

@@ -48,6 +48,7 @@ pub const CODES: &[Code] = &[
         "The body of a request or an upload came too slowly, or stopped coming; send it again.",
     ),
     code("body_too_large", 413, "The body of the request is longer than the limit."),
+    code("branch_busy", 503, "Other processes commit to the branch all the time; commit again in a moment."),
     code("cancelled", 409, "Somebody cancelled the job."),
     code(
         "closes_cycle",
@@ -213,6 +214,7 @@ pub const CODES: &[Code] = &[
     code("unknown_dtype", 422, "The number format of a tensor cannot be the name of one."),
     code("unknown_edge", 404, "There is no edge to this parent to confirm or to reject."),
     code("unknown_field", 422, "A header describes a tensor by a field that the format does not have."),
+    code("unknown_file", 404, "A commit deletes a file that is not there."),
     code(
         "unknown_member",
         404,

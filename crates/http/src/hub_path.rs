@@ -20,6 +20,7 @@ pub enum Verb {
     AskAccess,
     Preupload,
     Commit,
+    Discussions,
     LfsFiles,
     Resolve,
     SafetensorsMetadata,
@@ -27,7 +28,7 @@ pub enum Verb {
     XetReadToken,
 }
 
-const VERBS: [(&str, Verb); 18] = [
+const VERBS: [(&str, Verb); 19] = [
     ("revision", Verb::Revision),
     ("tree", Verb::Tree),
     ("paths-info", Verb::PathsInfo),
@@ -41,6 +42,7 @@ const VERBS: [(&str, Verb); 18] = [
     ("ask-access", Verb::AskAccess),
     ("preupload", Verb::Preupload),
     ("commit", Verb::Commit),
+    ("discussions", Verb::Discussions),
     ("lfs-files", Verb::LfsFiles),
     ("resolve", Verb::Resolve),
     ("safetensors-metadata", Verb::SafetensorsMetadata),

@@ -2,6 +2,7 @@
 
 pub(crate) mod columns;
 mod dates;
+mod derived;
 mod fields;
 pub(crate) mod identity;
 mod other;
@@ -14,7 +15,10 @@ use domain::{Gating, Limits, Metadata, Note, Relation, RepoId, Source, files::Be
 use serde_json::{Map, Value};
 
 pub(crate) use self::fields::scalar;
-pub use self::parents::delta_base;
+pub use self::{
+    derived::{AutoClass, auto_class},
+    parents::delta_base,
+};
 
 use self::{
     dates::timestamp,
@@ -188,10 +192,11 @@ pub fn from_checkpoint(id: RepoId, folder: &Folder<'_>, limits: &Limits) -> Meta
     if let Some(readme) = folder.card {
         let (text, card) = card::read(readme, limits);
         let (named, papers) = (other::says(&card.front), papers(&text));
+        let licences = several_licences(&card);
         apply_card(&mut metadata, card);
         metadata.notes.extend(named.as_ref().and_then(other::fault));
         // The Hub derives these from the card.
-        let derived = named.map(|_| "license:other".to_owned()).into_iter().chain(papers);
+        let derived = named.map(|_| "license:other".to_owned()).into_iter().chain(licences).chain(papers);
         for tag in derived {
             if !metadata.tags.contains(&tag) {
                 metadata.tags.push(tag);
@@ -207,6 +212,7 @@ pub fn from_checkpoint(id: RepoId, folder: &Folder<'_>, limits: &Limits) -> Meta
         }
     }
     from_tags(&mut metadata);
+    derived::fill(&mut metadata);
     cap(&mut metadata);
     metadata
 }
@@ -244,6 +250,15 @@ fn apply_card(metadata: &mut Metadata, card: Card) {
     if !body.trim().is_empty() {
         metadata.card = Some(body.to_owned());
     }
+}
+
+/// The tags of a card's licences, where it names more than the one that is shown.
+fn several_licences(card: &Card) -> Vec<String> {
+    let licences = Fields(&card.front).strings(&["license"]);
+    if licences.len() < 2 {
+        return Vec::new();
+    }
+    licences.into_iter().map(|licence| format!("license:{}", licence.to_ascii_lowercase())).collect()
 }
 
 /// The first of several licences, with a note on the others.

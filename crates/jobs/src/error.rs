@@ -38,6 +38,13 @@ pub enum Error {
     UnknownOperand(String),
     #[error("`{model}` has no revision `{revision}`; name one by its digest, or `main`")]
     UnknownRevision { model: String, revision: String },
+    /// What the Hub's client reads of it is in its words.
+    #[error("`{0}` cannot be deleted: A file with this name doesn't exist")]
+    NoSuchFile(String),
+    #[error(
+        "other processes commit to branch `{branch}` of `{model}` all the time; commit again in a moment"
+    )]
+    BusyBranch { model: String, branch: String },
     /// No member of a difference that several models share: none is named, or none of this name is there.
     #[error("{}", member::told(file, asked.as_deref(), held))]
     UnknownMember { file: String, asked: Option<String>, held: Vec<String> },
@@ -167,6 +174,8 @@ impl Fault for Error {
             Self::DumpBroken { .. } => "dump_broken",
             Self::UnknownModel(_) | Self::UnknownOperand(_) => "unknown_model",
             Self::UnknownRevision { .. } => "unknown_revision",
+            Self::NoSuchFile(_) => "unknown_file",
+            Self::BusyBranch { .. } => "branch_busy",
             Self::UnknownMember { .. } => "unknown_member",
             Self::NoBase { .. } => "no_base",
             Self::NoWeights(_) => "no_weights",
@@ -217,6 +226,7 @@ impl Fault for Error {
             | Self::UnknownOperand(_)
             | Self::Missing(_)
             | Self::UnknownRevision { .. }
+            | Self::NoSuchFile(_)
             | Self::UnknownMember { .. }
             | Self::UnknownSearch(_)
             | Self::UnknownWatch(_)
@@ -244,6 +254,7 @@ impl Fault for Error {
             Self::SparqlRefused(_) => Class::Unsupported,
             Self::SparqlSpent(_) => Class::TooLarge,
             Self::NoRoom { .. }
+            | Self::BusyBranch { .. }
             | Self::TooManyListeners(_)
             | Self::IndexPending
             | Self::ReportPending

@@ -70,6 +70,7 @@ mod tokens;
 mod transfers;
 mod transplants;
 mod trust;
+mod turns;
 mod unified;
 mod versions;
 mod vocabulary;
@@ -99,6 +100,7 @@ pub use forecast::Forecast;
 pub use forests::Forests;
 pub use fsck::{Damage, Fsck, LeftOver, Place, fsck};
 pub use holding::{Holders, holders};
+pub use hub::metadata::{AutoClass, auto_class};
 pub use hub::{Evaluation, Repository as Coming};
 pub use ingest::{Gathered, Incoming, Made, UNREAD, ingest_files, ingest_folder, ingest_made};
 pub use kinds::{

@@ -1,5 +1,10 @@
 //! Pushes: files put into or taken out of a branch, as one commit; the weights are looked at afterwards.
 
+use std::{
+    collections::{BTreeMap, HashSet},
+    time::Duration,
+};
+
 use domain::{Act, Digest, Limits, Note, RelativePath, RepoId, files};
 use store::{FileRow, Founding, MAIN, ModelRow, NewCommit, Publish};
 
@@ -30,8 +35,11 @@ pub struct Push {
     pub commit: NewCommit,
 }
 
-/// Tries again when somebody else committed in between and the client did not say what it builds on.
-const TRIES: usize = 20;
+/// Tries again when another process committed in between and the client did not say what it builds on.
+const TRIES: u32 = 20;
+
+/// The longest pause between two tries, in milliseconds.
+const LONGEST_PAUSE: u64 = 500;
 
 /// Makes an empty repository with a `main` branch. One that is not to be private is open where a private model of that
 /// name was taken away too.
@@ -70,22 +78,17 @@ pub async fn create_repository(
 /// Applies a push; gives the model and the commit's id. All of it is there at once, or nothing.
 ///
 /// # Errors
-/// Where the viewer may not write; [`store::Error::StaleParent`] when the branch has moved from where the client saw it; what is wrong with the
-/// changes. Nothing is left behind then.
+/// Where the viewer may not write; [`store::Error::StaleParent`] when the branch has moved from where the client saw it;
+/// [`Error::BusyBranch`] where no turn came; what is wrong with the changes. Nothing is left behind then.
 pub async fn push(registry: &Registry, push: Push) -> Result<(ModelRow, String), Error> {
     if let Err(refused) = registry.store.may(Act::Write, push.id.as_str()).await {
         push.gathered.discard(registry).await;
         return Err(refused.into());
     }
     let registry = &registry.unveiled();
-    let mut tries = 0;
-    let done = loop {
-        tries += 1;
-        match apply(registry, &push).await {
-            Err(Error::Store(store::Error::StaleParent { .. }))
-                if push.commit.parent.is_none() && tries < TRIES => {}
-            other => break other,
-        }
+    let done = match push.commit.parent {
+        Some(_) => apply(registry, &push).await,
+        None => apply_onto_any(registry, &push).await,
     };
     match done {
         Ok(done) => {
@@ -93,6 +96,7 @@ pub async fn push(registry: &Registry, push: Push) -> Result<(ModelRow, String),
                 tracing::warn!("pushed blobs stay pinned for a day: {error}");
             }
             registry.forests.settle_committed().await;
+            name_contents(registry, &push, &done);
             if done.0.has_weights {
                 parentage::examine_import(registry, done.0.id).await;
             }
@@ -105,12 +109,54 @@ pub async fn push(registry: &Registry, push: Push) -> Result<(ModelRow, String),
     }
 }
 
+/// Finds out, beside other work, what git calls the contents that came within a commit: by that the client knows that it need
+/// not send them again. A failure is only logged.
+fn name_contents(registry: &Registry, push: &Push, (row, oid): &(ModelRow, String)) {
+    let (store, model, oid) = (registry.store.clone(), row.id, oid.clone());
+    let came: HashSet<Digest> = push.gathered.files.iter().map(|file| file.digest).collect();
+    if came.is_empty() {
+        return;
+    }
+    tokio::spawn(async move {
+        let named = async {
+            let Some(commit) = store.commit(model, &oid).await? else { return Ok(()) };
+            let files = store.files(commit.revision).await?;
+            let files: Vec<&FileRow> = files.iter().filter(|file| came.contains(&file.digest)).collect();
+            store.git_oids(commit.revision, &files).await.map(drop)
+        };
+        let named: Result<(), store::Error> = named.await;
+        if let Err(error) = named {
+            tracing::warn!("git's names of what was pushed are not known yet: {error}");
+        }
+    });
+}
+
+/// Applies a push that builds on whatever is there, in its turn.
+async fn apply_onto_any(registry: &Registry, push: &Push) -> Result<(ModelRow, String), Error> {
+    let _turn = registry.turns.at(&push.id.key()).await;
+    for tries in 1..=TRIES {
+        match apply(registry, push).await {
+            Err(Error::Store(store::Error::StaleParent { .. })) => tokio::time::sleep(pause(tries)?).await,
+            other => return other,
+        }
+    }
+    Err(Error::BusyBranch { model: push.id.to_string(), branch: push.commit.branch.clone() })
+}
+
+/// How long to wait after so many tries: longer each time, and by chance, so that several processes do not meet again.
+fn pause(tries: u32) -> Result<Duration, Error> {
+    let mut chance = [0_u8; 8];
+    getrandom::fill(&mut chance).map_err(|error| Error::Task(format!("no random numbers: {error}")))?;
+    let most = 2_u64.saturating_pow(tries).min(LONGEST_PAUSE);
+    Ok(Duration::from_millis(u64::from_le_bytes(chance) % most))
+}
+
 async fn apply(registry: &Registry, push: &Push) -> Result<(ModelRow, String), Error> {
     not_reserved(&push.id)?;
     let row = registry.store.model_by_id(push.id.as_str()).await?.filter(|row| is_called(row, &push.id));
     let branch = push.commit.branch.as_str();
     let head = match &row {
-        Some(row) => registry.store.commit(row.id, branch).await?.filter(|_| row.revision.is_some()),
+        Some(row) => registry.store.branch(row.id, branch).await?.filter(|_| row.revision.is_some()),
         None => None,
     };
     if head.is_none() && branch != MAIN {
@@ -197,14 +243,14 @@ fn weights(files: &[Incoming]) -> Vec<(&str, Digest)> {
 
 /// The files after the changes, in their order; by path.
 fn changed(before: &[Incoming], changes: &[Change]) -> Result<Vec<Incoming>, Error> {
-    let mut files: std::collections::BTreeMap<String, Incoming> =
+    let mut files: BTreeMap<String, Incoming> =
         before.iter().map(|file| (file.path.as_str().to_owned(), file.clone())).collect();
     for change in changes {
         match change {
             Change::Put(file) => drop(files.insert(file.path.as_str().to_owned(), file.clone())),
             Change::Delete(path) => {
                 if files.remove(path.as_str()).is_none() {
-                    return Err(Error::Invalid(format!("`{path}` cannot be deleted: there is no such file")));
+                    return Err(Error::NoSuchFile(path.to_string()));
                 }
             }
             Change::DeleteFolder(folder) => {
@@ -308,6 +354,45 @@ mod tests {
         assert_eq!(told.iter().filter(taken).count(), 9, "{told:?}");
     }
 
+    #[tokio::test(flavor = "multi_thread")]
+    async fn commits_of_several_processes_that_name_no_parent_all_go_through() {
+        let folder = tempfile::tempdir().unwrap();
+        let registry = testing::registry(&folder).await;
+        let id = RepoId::parse("o/shared").unwrap();
+        create_repository(&registry, &id, NewCommit::default()).await.unwrap();
+        // What is not shared between processes: turns.
+        let processes: Vec<Registry> =
+            (0..3).map(|_| Registry { turns: crate::turns::Turns::default(), ..registry.clone() }).collect();
+        let writers = (0..36).map(|n| {
+            let (registry, id) = (processes[n % 3].clone(), id.clone());
+            tokio::spawn(async move {
+                let gathered = Gathered::new();
+                let mut writer = registry.store.blob_writer(&gathered.holder).await.unwrap();
+                writer.write(n.to_string().as_bytes()).await.unwrap();
+                let (digest, size) = writer.finish().await.unwrap();
+                let path = RelativePath::parse(&format!("{n}.txt")).unwrap();
+                let changes = vec![Change::Put(Incoming { path, digest, size })];
+                push(&registry, Push { id, changes, gathered, commit: NewCommit::default() })
+                    .await
+                    .map(|_| ())
+            })
+        });
+
+        for done in futures::future::join_all(writers).await {
+            done.unwrap().unwrap();
+        }
+
+        let row = registry.store.model_by_id("o/shared").await.unwrap().unwrap();
+        assert_eq!(registry.store.files(row.revision.unwrap()).await.unwrap().len(), 36);
+    }
+
+    #[test]
+    fn pauses_grow_to_half_a_second_and_no_further() {
+        for (tries, most) in [(1, 2), (5, 32), (20, 500), (u32::MAX, 500)] {
+            assert!((0..20).all(|_| pause(tries).unwrap() < Duration::from_millis(most)), "{tries}");
+        }
+    }
+
     #[tokio::test]
     async fn what_is_committed_is_told_as_such_also_where_the_forest_cannot_be_read() {
         let (folder, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
@@ -350,7 +435,7 @@ mod tests {
     #[test]
     fn what_is_not_there_cannot_be_deleted_and_a_file_is_no_folder() {
         let missing = Change::Delete(RelativePath::parse("x").unwrap());
-        assert!(changed(&[], &[missing]).is_err());
+        assert!(matches!(changed(&[], &[missing]), Err(Error::NoSuchFile(path)) if path == "x"));
         assert!(changed(&[file("a", "1")], &[Change::Put(file("a/b", "2"))]).is_err());
     }
 

@@ -12,7 +12,7 @@ use tokio::sync::{Notify, Semaphore};
 
 use crate::{
     Catalogue, Devices, Forests, Pulls, Pulse, Relatives, Reports, contents::Contents, output,
-    tokens::MovedTokens, workplace,
+    tokens::MovedTokens, turns::Turns, workplace,
 };
 
 /// Seconds between two looks for stored blobs that nothing names.
@@ -59,6 +59,8 @@ pub struct Registry {
     pub devices: Devices,
     /// The job that works with this registry: what it opened is no longer read once it is stopped.
     pub pulse: Option<Pulse>,
+    /// Commits to one repository, one after the other.
+    pub turns: Turns,
     /// Rung when a job is queued here, so a worker in this process starts at once.
     pub queued: Arc<Notify>,
 }
@@ -85,6 +87,7 @@ impl Registry {
             answering: Arc::new(Semaphore::new(limits.sparql_at_once)),
             devices: Devices::default(),
             pulse: None,
+            turns: Turns::default(),
             queued: Arc::new(Notify::new()),
         }
     }

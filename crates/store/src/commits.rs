@@ -22,7 +22,8 @@ pub struct NewCommit {
     pub title: String,
     pub message: String,
     pub author: Option<String>,
-    /// The head of the branch that the commit builds on; anything goes when none is given.
+    /// The head of the branch that the commit builds on, whole or its first digits, at least seven; anything goes when
+    /// none is given.
     pub parent: Option<String>,
     /// Its id, 40 hex digits, where it was made elsewhere.
     pub oid: Option<String>,
@@ -123,10 +124,10 @@ fn full_name(name: &str) -> (Option<RefKind>, &str) {
     (None, name)
 }
 
-const COLUMNS: &str = "commits.oid, commits.revision, revisions.digest, commits.parent, commits.title, \
+pub(crate) const COLUMNS: &str = "commits.oid, commits.revision, revisions.digest, commits.parent, commits.title, \
     commits.message, commits.author, commits.created_at";
 
-fn commit(row: &QueryResult) -> Result<CommitRow> {
+pub(crate) fn commit(row: &QueryResult) -> Result<CommitRow> {
     Ok(CommitRow {
         oid: get(row, "oid")?,
         revision: get(row, "revision")?,
@@ -167,6 +168,26 @@ impl Store {
              WHERE commits.model = {model}
                AND (named.name IS NOT NULL OR commits.oid = {text} OR revisions.digest = {digest})
              ORDER BY place, commits.id DESC LIMIT 1"
+        );
+        sql::one(self.db(), &sql, params).await?.as_ref().map(commit).transpose()
+    }
+
+    /// The head of a branch; no tag and no commit stands for one.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn branch(&self, model: i64, name: &str) -> Result<Option<CommitRow>> {
+        if name.contains('\0') {
+            return Ok(None);
+        }
+        let mut params = Params::default();
+        let sql = format!(
+            "SELECT {COLUMNS} FROM refs
+             JOIN commits ON commits.model = refs.model AND commits.oid = refs.oid
+             JOIN revisions ON revisions.id = commits.revision
+             WHERE refs.model = {} AND refs.kind = 'branch' AND refs.name = {}",
+            params.add(model),
+            params.add(name)
         );
         sql::one(self.db(), &sql, params).await?.as_ref().map(commit).transpose()
     }
@@ -363,7 +384,7 @@ pub async fn add(
         Some(row) => Some((get(&row, "oid")?, get(&row, "revision")?)),
         None => None,
     };
-    if new.parent.is_some() && new.parent.as_ref() != head.as_ref().map(|(oid, _)| oid) {
+    if new.parent.as_ref().is_some_and(|seen| !head.as_ref().is_some_and(|(oid, _)| names(seen, oid))) {
         let head = head.map_or_else(|| "nothing".to_owned(), |(oid, _)| oid);
         return Err(Error::StaleParent { branch: new.branch.clone(), head });
     }
@@ -401,6 +422,15 @@ pub async fn add(
     let tail = "ON CONFLICT (model, kind, name) DO UPDATE SET oid = excluded.oid";
     sql::insert(tx, ("refs", &["model", "kind", "name", "oid"]), vec![row], tail).await?;
     Ok(oid)
+}
+
+/// Fewest digits that stand for a commit.
+const SHORT: usize = 7;
+
+/// Whether a text is a commit's id or a beginning of it that clients may give in its place.
+fn names(text: &str, oid: &str) -> bool {
+    let beginning = oid.get(..text.len()).filter(|_| text.len() >= SHORT);
+    beginning.is_some_and(|beginning| beginning.eq_ignore_ascii_case(text))
 }
 
 async fn is_known(tx: &DatabaseTransaction, model: i64, oid: &str) -> Result<bool> {

@@ -1,17 +1,36 @@
-//! Git object ids of small files, computed when first asked for.
+//! Git object ids of contents, computed when first asked for.
 
 use std::collections::HashMap;
 
 use futures::TryStreamExt as _;
+use sea_orm::QueryResult;
 use sha1::{Digest as _, Sha1};
+
+use domain::Digest;
 
 use crate::{
     FileRow, Result, Store,
-    rows::get,
+    rows::{get, parsed},
     sql::{self, Params},
 };
 
 impl Store {
+    /// The SHA-1 that git gives these contents, where it was computed for a file of any revision; nothing is read for it.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn known_oids(&self, digests: &[Digest]) -> Result<HashMap<Digest, String>> {
+        let keys: Vec<String> = digests.iter().map(Digest::to_string).collect();
+        let sql = |digests: &str| {
+            format!(
+                "SELECT digest, MIN(git_oid) AS git_oid FROM files
+                 WHERE digest IN {digests} AND git_oid IS NOT NULL GROUP BY digest"
+            )
+        };
+        let read = |row: &QueryResult| Ok((parsed(row, "digest", "digest")?, get(row, "git_oid")?));
+        Ok(sql::by_keys(self.db(), &keys, sql, read).await?.into_iter().collect())
+    }
+
     /// The SHA-1 that git gives each of these files of a revision, by path.
     ///
     /// # Errors
@@ -29,8 +48,15 @@ impl Store {
         for row in sql::all(self.db(), &sql, params).await? {
             known.insert(get::<String>(&row, "path")?, get::<String>(&row, "git_oid")?);
         }
+        let asked: Vec<&&FileRow> = files.iter().filter(|file| !known.contains_key(&file.path)).collect();
+        let contents: Vec<Digest> = asked.iter().map(|file| file.digest).collect();
+        let contents = self.known_oids(&contents).await?;
         let mut made = Vec::new();
-        for file in files.iter().filter(|file| !known.contains_key(&file.path)) {
+        for file in asked {
+            if let Some(oid) = contents.get(&file.digest) {
+                made.push((file.path.clone(), oid.clone()));
+                continue;
+            }
             let mut hash = Sha1::new();
             hash.update(format!("blob {}\0", file.size));
             let mut bytes = self.stream(&file.digest, 0..file.size).await?;

@@ -34,6 +34,7 @@ mod imports;
 mod integrity;
 mod joblog;
 mod jobs;
+mod lastcommits;
 mod leftovers;
 mod models;
 mod open;

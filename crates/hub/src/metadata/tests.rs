@@ -119,7 +119,7 @@ fn a_checkpoint_names_the_base_of_its_adapter_and_of_its_merge_recipe() {
     assert_eq!(metadata.parents.last().unwrap().source, Source::AdapterConfig);
     assert_eq!(metadata.library.as_deref(), Some("peft"));
     assert_eq!(metadata.model_type.as_deref(), Some("llama"));
-    assert_eq!(metadata.tags, ["merge"]);
+    assert_eq!(metadata.tags, ["merge", "llama"]);
 }
 
 #[test]

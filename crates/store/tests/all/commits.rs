@@ -15,6 +15,9 @@ db_test!(
     every_publish_is_a_commit_and_the_same_content_is_none,
     a_commit_on_a_branch_that_moved_is_refused,
     of_two_commits_on_one_head_one_wins,
+    a_parent_is_named_by_its_first_digits_too,
+    the_last_commit_of_a_file_is_found_however_long_ago_it_was,
+    a_branch_is_no_tag_and_no_commit,
     a_commit_that_is_here_already_takes_nothing_from_the_history,
     of_many_who_found_a_model_one_does_and_opens_its_name_at_once,
     another_branch_leaves_the_model_as_it_is,
@@ -109,6 +112,72 @@ async fn of_two_commits_on_one_head_one_wins(db: Db) {
     }
 
     assert_eq!(won, 1);
+}
+
+async fn a_parent_is_named_by_its_first_digits_too(db: Db) {
+    let first = publish(&db.store, "a/b", ("1", titled("one"))).await.unwrap();
+    let onto = |parent: &str| NewCommit { parent: Some(parent.to_owned()), ..titled("next") };
+
+    let second = publish(&db.store, "a/b", ("2", onto(&first[..7].to_uppercase()))).await.unwrap();
+
+    let model = model(&db.store, "a/b").await;
+    let head = db.store.commit(model, "main").await.unwrap().unwrap();
+    assert_eq!((head.oid, head.parent), (second.clone(), Some(first.clone())));
+    for stale in [&first[..7], &second[..6], "", &format!("{second}0"), "\u{e9}\u{e9}\u{e9}\u{e9}"] {
+        let refused = publish(&db.store, "a/b", ("3", onto(stale))).await;
+        assert!(matches!(refused, Err(Error::StaleParent { .. })), "{stale}: {refused:?}");
+    }
+}
+
+async fn the_last_commit_of_a_file_is_found_however_long_ago_it_was(db: Db) {
+    let file = |path: &'static str, bytes: String| {
+        let store = db.store.clone();
+        async move { file(&store, path, bytes.as_bytes()).await }
+    };
+    // Contents of `old`, `new`, `back` and `again` after each commit.
+    let states: Vec<[Option<String>; 4]> = (0..205)
+        .map(|n| {
+            let back = if (100..103).contains(&n) { "other" } else { "same" };
+            let again = (n != 50).then(|| "same".to_owned());
+            [Some("old".to_owned()), Some(n.to_string()), Some(back.to_owned()), again]
+        })
+        .collect();
+    let mut oids = Vec::new();
+    for state in states {
+        let mut files = Vec::new();
+        for (path, content) in ["old", "new", "back", "again"].into_iter().zip(state) {
+            if let Some(content) = content {
+                files.push(file(path, content).await);
+            }
+        }
+        let publish = Publish { commit: titled("next"), ..files_only("a/b", files) };
+        oids.push(db.store.publish_commit(publish).await.unwrap().1);
+    }
+    let model = model(&db.store, "a/b").await;
+    let paths = ["old", "new", "back", "again", "none"].map(str::to_owned);
+
+    let told = db.store.last_commits(model, &oids[204], &paths).await.unwrap();
+
+    let of = |path: &str| told.get(path).map(|commit| commit.oid.clone());
+    assert_eq!(of("old").as_ref(), Some(&oids[0]));
+    assert_eq!(of("new").as_ref(), Some(&oids[204]));
+    assert_eq!(of("back").as_ref(), Some(&oids[103]), "changed, and changed back");
+    assert_eq!(of("again").as_ref(), Some(&oids[51]), "taken away, and put back");
+    assert_eq!(of("none"), None);
+    let early = db.store.last_commits(model, &oids[101], &paths).await.unwrap();
+    assert_eq!(early["back"].oid, oids[100]);
+}
+
+async fn a_branch_is_no_tag_and_no_commit(db: Db) {
+    let oid = publish(&db.store, "a/b", ("1", titled("one"))).await.unwrap();
+    let id = model(&db.store, "a/b").await;
+    let tag = RefRow { kind: RefKind::Tag, name: "v1".to_owned(), oid: oid.clone() };
+    db.store.create_ref(id, &tag).await.unwrap();
+
+    assert_eq!(db.store.branch(id, "main").await.unwrap().unwrap().oid, oid);
+    for name in ["v1", &oid, "refs/heads/main", "ma\0in"] {
+        assert!(db.store.branch(id, name).await.unwrap().is_none(), "{name}");
+    }
 }
 
 async fn a_commit_that_is_here_already_takes_nothing_from_the_history(db: Db) {
