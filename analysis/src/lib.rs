@@ -15,6 +15,7 @@ pub mod lowrank;
 pub mod merge;
 pub mod recipe;
 pub mod recover;
+mod renamed;
 mod reseated;
 mod room;
 pub mod search;
@@ -30,7 +31,7 @@ pub use error::Error;
 pub use weights::{TensorInfo, TensorSource};
 
 /// Raised when the numbers that a method gives for the same recipe change.
-pub const METHODS_VERSION: u32 = 6;
+pub const METHODS_VERSION: u32 = 7;
 
 /// Hears of progress: called with the bytes read since the last call. An error stops the work.
 pub type Progress<'a> = &'a (dyn Fn(u64) -> Result<(), Error> + Sync);

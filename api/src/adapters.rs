@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use actix_web::{HttpRequest, HttpResponse, post};
+use analysis::lowrank::Shaping;
 use http::{Problem, Result};
 use jobs::{Access, BakePayload, BakePlan, ExtractPayload, ExtractPlan};
 use serde::Deserialize;
@@ -30,6 +31,18 @@ pub struct NewExtraction {
     pub include: Option<String>,
     /// No module whose name this regular expression finds itself in.
     pub exclude: Option<String>,
+    /// Only singular values above this are kept, the largest in any case; 0 unless given.
+    #[serde(default)]
+    #[schema(default = 0.0, minimum = 0.0)]
+    pub sv_epsilon: f64,
+    /// Whether tables of tokens and the head get factors too (`lora_embedding_A` and `_B`), instead of being stored whole.
+    #[serde(default)]
+    #[schema(default = false)]
+    pub embed_lora: bool,
+    /// Whether both factors get the root of each singular value; else A gets all of it and B none.
+    #[serde(default = "yes")]
+    #[schema(default = true)]
+    pub distribute_scale: bool,
     /// Number format of the factors: float32 (default), float16, bfloat16 or float64.
     pub dtype: Option<String>,
     /// Id of the resulting adapter; only a dry run may leave it out.
@@ -49,6 +62,10 @@ pub struct NewBake {
     pub output: Option<String>,
 }
 
+const fn yes() -> bool {
+    true
+}
+
 pub(crate) const fn one() -> f64 {
     1.0
 }
@@ -62,9 +79,12 @@ pub async fn extract_adapter(
     options: Query<DryRun>,
     Body(wanted): Body<NewExtraction>,
 ) -> Result<HttpResponse> {
-    let NewExtraction { base, tuned, rank, energy, include, exclude, dtype, output } = wanted;
+    let NewExtraction { base, tuned, rank, energy, include, exclude, dtype, output, .. } = wanted;
+    let NewExtraction { sv_epsilon, embed_lora, distribute_scale, .. } = wanted;
+    let shaping = Shaping { sv_epsilon, embed_lora, distribute_scale };
     let (id, pins) = (named::or_unnamed(output.as_deref())?, BTreeMap::new());
-    let payload = ExtractPayload { base, tuned, rank, energy, include, exclude, dtype, output: id, pins };
+    let payload =
+        ExtractPayload { base, tuned, rank, energy, include, exclude, dtype, shaping, output: id, pins };
     let access = Access::registry();
     let plan = async || jobs::plan_extract(&registry, &payload, &access).await;
     let show = async |plan: ExtractPlan| Ok(plan.forecast());

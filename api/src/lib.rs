@@ -11,6 +11,7 @@ mod descendants;
 mod diffs;
 mod download;
 mod edges;
+mod explained;
 mod hub;
 mod imports;
 mod job_events;
@@ -101,6 +102,7 @@ pub fn configure(cfg: &mut ServiceConfig, limits: &domain::Limits, doors: http::
         .service(adapters::bake_adapter)
         .service(merges::list_methods)
         .service(merges::create_merge)
+        .service(explained::explain_merge)
         .service(imports::create_import)
         .service(watches::list_watches)
         .service(watches::create_watch)

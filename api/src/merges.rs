@@ -31,10 +31,13 @@ pub struct NewMerge {
     /// mergekit YAML; models are ids of this registry. `missing` (`error`, `base`, `skip` or `union`) and `on_mismatch`
     /// (`error` or `base`) at its top say what becomes of tensors that some models lack or have in another shape;
     /// `truncate_prefix: true` cuts tables of tokens to the rows that all models have, where these are the same tokens;
-    /// `allow_crimes: true` merges what models of different architectures have in common;
+    /// `exclude` lists parts of names of tensors that are the base's; `allow_crimes: true` merges what models of different
+    /// architectures have in common;
     /// `allow_nonfinite: true` lets NaN and infinities through as NaN; `lora_merge_dtype` rounds models with an adapter applied
     /// before they are merged; `post_t: 1` puts what is behind the layers at the end of gradients.
     pub config: String,
+    /// The `name` of the document whose result is made, of a recipe of several: that document, and those it uses.
+    pub document: Option<String>,
     /// Id of the resulting model; only a dry run may leave it out.
     pub output: Option<String>,
     /// Whether the result has a README.md.
@@ -133,7 +136,11 @@ pub async fn create_merge(
     options: Query<DryRun>,
     Body(wanted): Body<NewMerge>,
 ) -> Result<HttpResponse> {
-    let NewMerge { config, output, write_model_card, copy_tokenizer, out_shard_size } = wanted;
+    let NewMerge { config, document, output, write_model_card, copy_tokenizer, out_shard_size } = wanted;
+    let config = match document {
+        Some(name) => analysis::merge::only(&config, &name).map_err(jobs::Error::from)?,
+        None => config,
+    };
     let extras = Extras { write_model_card, copy_tokenizer, out_shard_size };
     let access = Access::registry();
     let plan = async || jobs::plan_merge(&registry, &config, &access).await;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use actix_web::{HttpRequest, HttpResponse, post};
-use analysis::transfer::{Options, Preset};
+use analysis::transfer::{Missing, Options, Preset, SparseKind, Sparsify};
 use domain::Item;
 use http::{Problem, Result};
 use jobs::{Access, AppliedPlan, Registry, StoredPayload, TransferPayload, TransferPlan};
@@ -47,8 +47,38 @@ pub struct NewTransfer {
     pub include: Option<String>,
     /// No tensor in whose name this regular expression is found.
     pub exclude: Option<String>,
+    /// For tensors that not all models have: `error` (the default), `base`, which leaves the target's as they are, or `skip`, which
+    /// leaves them out.
+    #[serde(default)]
+    #[schema(schema_with = policies)]
+    pub missing: Missing,
+    /// Which elements of the diff are carried over: `{kind, density}` with `magnitude`, `middle` (and `gamma`), `random` or
+    /// `magprune` (and `epsilon`), the latter two with a `seed`. Not with `diff`.
+    #[schema(schema_with = sparse)]
+    pub sparsify: Option<Sparsify>,
     /// Id of the resulting model; only a dry run may leave it out.
     pub output: Option<String>,
+}
+
+fn policies() -> Object {
+    let mut words = one_of(Missing::ALL.map(Missing::label));
+    words.description = Some("What becomes of tensors that not all models have.".to_owned());
+    words.default = Some(json!("error"));
+    words
+}
+
+fn sparse() -> Object {
+    let number = || Object::with_type(Type::Number);
+    Object::builder()
+        .property("kind", one_of(SparseKind::ALL.map(SparseKind::label)))
+        .required("kind")
+        .property("density", number())
+        .required("density")
+        .property("gamma", number())
+        .property("epsilon", number())
+        .property("seed", Object::with_type(Type::Integer))
+        .description(Some("Which elements of the diff are carried over; all unless given."))
+        .build()
 }
 
 fn presets() -> Object {
@@ -102,11 +132,13 @@ pub async fn create_transfer(
         lambda,
         include,
         exclude,
+        missing,
+        sparsify,
         output,
     } = wanted;
     let asked = Asked {
         target_base,
-        options: Options { preset, lambda, include, exclude },
+        options: Options { preset, lambda, include, exclude, missing, sparsify },
         output,
         key: idempotency_key(&request)?,
         dry: *options,

@@ -152,5 +152,6 @@ async fn what_is_not_there_is_named_and_a_word_that_is_none_is_refused() -> Resu
     ensure!(children["items"][0]["downloads"].is_null(), "{children}");
     ensure!(docs.status() == 308 && docs.headers()["location"] == "/docs/", "{docs:?}");
     ensure!(methods.contains("merge_method: dare_ties") && methods.contains("arxiv.org"), "{methods}");
+    ensure!(methods.contains("<code>b + λ·Σ wᵢ·δᵢ with"), "{methods}");
     Ok(())
 }

@@ -9,7 +9,8 @@ use crate::{
     Error,
     computed::{self, Computed, keep_or_refuse_nonfinite, made_nonfinite, read_f64},
     excess::Excess,
-    transfer::Options,
+    renamed,
+    transfer::{Missing, Options},
 };
 
 /// A base with a difference added; tensors, shapes and dtypes of the base.
@@ -18,6 +19,8 @@ pub struct ApplySource {
     diff: Arc<dyn TensorSource>,
     /// Position in the difference, and λ; none for a tensor that stays as it is.
     twins: Vec<Option<(usize, f64)>>,
+    /// What became of tensors that the base lacks.
+    told: Vec<Item>,
 }
 
 impl ApplySource {
@@ -30,13 +33,19 @@ impl ApplySource {
         diff: Arc<dyn TensorSource>,
         options: &Options,
     ) -> Result<Self, Error> {
+        let diff = renamed::like(&diff, &*base);
         let rule = options.rule(diff.tensors())?;
         let mut faults = Vec::new();
         let mut twins = vec![None; base.tensors().len()];
+        let mut lost: Vec<&str> = Vec::new();
         let selected =
             diff.tensors().iter().enumerate().filter_map(|(at, info)| Some((at, info, rule.of(info)?)));
         for (index, info, lambda) in selected {
             let fault = match base.position(&info.name) {
+                None if options.missing != Missing::Error => {
+                    lost.push(info.name.as_str());
+                    None
+                }
                 None => Some("the base has no such tensor".to_owned()),
                 Some(at) => {
                     twins[at] = Some((index, lambda));
@@ -50,7 +59,17 @@ impl ApplySource {
                 format!("`{}` with these patterns selects no tensor of the difference", options.preset);
             faults.push(Item { pointer: "/preset".into(), message });
         }
-        if faults.is_empty() { Ok(Self { base, diff, twins }) } else { Err(Error::faults(faults)) }
+        let told = lost.first().map(|first| Item {
+            pointer: "/missing".to_owned(),
+            message: format!(
+                "{} tensors that only the difference has are not carried over, first `{first}`",
+                lost.len()
+            ),
+        });
+        match faults.is_empty() {
+            true => Ok(Self { base, diff, twins, told: told.into_iter().collect() }),
+            false => Err(Error::faults(faults)),
+        }
     }
 }
 
@@ -106,6 +125,10 @@ impl TensorSource for ApplySource {
 
     fn read_f32(&self, index: usize, start: u64, out: &mut [f32]) -> Result<(), weights::Error> {
         weights::decode_range(self, index, start, out)
+    }
+
+    fn cautions(&self) -> Vec<Item> {
+        self.told.clone()
     }
 
     fn metadata(&self) -> BTreeMap<String, String> {

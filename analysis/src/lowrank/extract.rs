@@ -13,11 +13,12 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 use weights::{ADAPTER_PREFIX, HEAD, TIED_TABLES, TensorInfo, TensorSource, is_quantised};
 
-use super::{Plan, Rank, Spool, share, truncate};
+use super::{Factors, Plan, Rank, Shaping, Spool, share, truncate};
 use crate::{
     Error, Progress,
     computed::{self, blocks, is_buffer},
     diff::DiffSource,
+    renamed,
 };
 
 /// Most modules of another rank than the rest, which the configuration names one by one.
@@ -33,6 +34,7 @@ pub struct ExtractOptions {
     pub rank: Rank,
     /// Number format of the factors.
     pub dtype: Dtype,
+    pub shaping: Shaping,
     /// Only modules whose name it finds itself in.
     pub include: Option<Regex>,
     /// No module whose name it finds itself in.
@@ -108,7 +110,7 @@ pub struct Extraction {
 }
 
 impl Extraction {
-    /// Pairs the tensors by name. A head that one side does not store is that side's embedding table.
+    /// Pairs the tensors by name, whatever wrappers are around it. A head that one side does not store is that side's embedding table.
     ///
     /// # Errors
     /// Every tensor that only one model has or that is shaped differently, at once; a rank or energy out of range;
@@ -118,7 +120,9 @@ impl Extraction {
         tuned: Arc<dyn TensorSource>,
         options: ExtractOptions,
     ) -> Result<Self, Error> {
+        let tuned = renamed::like(&tuned, &*base);
         options.rank.check()?;
+        options.shaping.check()?;
         let selected = base.tensors().iter().any(|info| options.wants(module_of(&info.name)));
         if let Some(fault) = options.selects_nothing().filter(|_| !selected) {
             return Err(Error::faults(vec![fault]));
@@ -200,12 +204,11 @@ impl Extraction {
             let info = &self.base.tensors()[at];
             if !self.differs((at, twin), progress)? {
                 unchanged += 1;
-            } else if let Some(index) = diff.position(&info.name).filter(|_| is_linear(info))
+            } else if let Some(index) = diff.position(&info.name).filter(|_| self.is_factored(info))
                 && let Some(factors) = truncate(&diff, index, self.options.rank, progress)?
             {
-                let factors = if transposed { factors.transposed() } else { factors };
                 let module = module_of(&info.name).to_owned();
-                let names = ["A", "B"].map(|side| format!("{ADAPTER_PREFIX}{module}.lora_{side}.weight"));
+                let (names, factors) = self.stored(info, (&module, transposed), factors);
                 spool.factors(names, &factors, self.options.dtype)?;
                 (captured, norm_sq) = (captured + factors.captured(), norm_sq + factors.norm_sq);
                 modules.push(ModuleReport { module, rank: factors.rank, energy: factors.energy() });
@@ -239,6 +242,29 @@ impl Extraction {
         ]);
         let plan = spool.finish(metadata)?;
         Ok(Extracted { plan, config: document, modules, whole, unchanged, energy })
+    }
+
+    /// Whether a tensor that changed is stored as factors.
+    fn is_factored(&self, info: &TensorInfo) -> bool {
+        is_linear(info) || self.options.shaping.embed_lora && is_table(info)
+    }
+
+    /// The factors of a module and their names, as layers or tables of tokens have them.
+    fn stored(
+        &self,
+        info: &TensorInfo,
+        (module, transposed): (&str, bool),
+        factors: Factors,
+    ) -> ([String; 2], Factors) {
+        let factors = self.options.shaping.apply(factors);
+        let table = is_input_table(&info.name);
+        // A table is looked up, so that its factors belong to its transposed matrix.
+        let turned = table || transposed && is_linear(info);
+        let names = match table {
+            true => ["A", "B"].map(|side| format!("{ADAPTER_PREFIX}{module}.lora_embedding_{side}")),
+            false => ["A", "B"].map(|side| format!("{ADAPTER_PREFIX}{module}.lora_{side}.weight")),
+        };
+        (names, if turned { factors.transposed() } else { factors })
     }
 
     /// Tensors that are no floats cannot change.
@@ -334,6 +360,11 @@ pub(crate) fn is_linear(info: &TensorInfo) -> bool {
     info.shape.len() == 2 && info.name.ends_with(".weight") && !table
 }
 
+/// A table of tokens, or the head.
+fn is_table(info: &TensorInfo) -> bool {
+    info.shape.len() == 2 && (is_input_table(&info.name) || info.name == HEAD)
+}
+
 /// What adapter_config.json says about modules.
 struct Document<'a> {
     base: &'a dyn TensorSource,
@@ -376,8 +407,12 @@ impl Document<'_> {
         });
         let Value::Object(mut fields) = document else { return Ok(Map::new()) };
         // The head that is the embedding changes with it; by itself PEFT would leave it as it was.
-        let table =
-            self.whole.iter().any(|module| TIED_TABLES.contains(&format!("{module}.weight").as_str()));
+        let factored = self.modules.iter().map(|module| &module.module);
+        let table = self
+            .whole
+            .iter()
+            .chain(factored)
+            .any(|module| TIED_TABLES.contains(&format!("{module}.weight").as_str()));
         if table && self.base.position(HEAD).is_none() {
             fields.insert("ensure_weight_tying".to_owned(), json!(true));
         }
@@ -388,8 +423,8 @@ impl Document<'_> {
     fn targets(&self) -> BTreeSet<&str> {
         let named: BTreeSet<&str> = self.modules.iter().map(|module| module.module.as_str()).collect();
         let leaves: BTreeSet<&str> = named.iter().map(|module| leaf_of(module)).collect();
-        let linear =
-            self.base.tensors().iter().filter(|info| is_linear(info)).map(|info| module_of(&info.name));
+        let layers = self.base.tensors().iter().filter(|info| is_linear(info) || is_table(info));
+        let linear = layers.map(|info| module_of(&info.name));
         let others = linear.filter(|module| leaves.contains(leaf_of(module)) && !named.contains(module));
         if others.count() == 0 { leaves } else { named }
     }

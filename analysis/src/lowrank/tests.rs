@@ -7,7 +7,7 @@ use kernels::Dtype;
 use serde_json::{Value, json};
 use weights::{Baked, Bytes, TensorSource};
 
-use super::{ExtractOptions, Extracted, Extraction, Factors, Rank, matrix::Matrix, svd::decompose};
+use super::{ExtractOptions, Extracted, Extraction, Factors, Rank, Shaping, matrix::Matrix, svd::decompose};
 use crate::{
     Error,
     diff::DiffSource,
@@ -39,7 +39,7 @@ fn product(factors: &Factors) -> Vec<f64> {
 }
 
 /// A matrix of `rank`, with entries around `size`.
-fn planted((rows, columns, rank): (usize, usize, usize), size: f64) -> Vec<f64> {
+pub(super) fn planted((rows, columns, rank): (usize, usize, usize), size: f64) -> Vec<f64> {
     let even = |seed, len| noise(seed, len).into_iter().map(|v| v.signum() * (1.0 + v.abs().min(1.0)));
     let (left, right): (Vec<f64>, Vec<f64>) =
         (even(5, rows * rank).collect(), even(6, columns * rank).collect());
@@ -134,13 +134,13 @@ fn a_zero_matrix_has_factors_of_zeros_and_nan_is_refused_where_it_is() {
     assert!(error.contains("`w` is NaN at row 1, column 2"), "{error}");
 }
 
-const Q: &str = "model.layers.0.self_attn.q_proj.weight";
+pub(super) const Q: &str = "model.layers.0.self_attn.q_proj.weight";
 const K: &str = "model.layers.0.self_attn.k_proj.weight";
-const EMBED: &str = "model.embed_tokens.weight";
+pub(super) const EMBED: &str = "model.embed_tokens.weight";
 const NORM: &str = "model.norm.weight";
 
 /// A bf16 model of weights around 0.02; `changes` are added before rounding.
-fn llama(changes: &[(&str, Vec<f64>)]) -> Fixture {
+pub(super) fn llama(changes: &[(&str, Vec<f64>)]) -> Fixture {
     let shapes: [(&str, &[u64]); 5] = [
         (Q, &[48, 32]),
         (K, &[24, 32]),
@@ -158,11 +158,15 @@ fn llama(changes: &[(&str, Vec<f64>)]) -> Fixture {
     })
 }
 
-fn options(rank: Rank) -> ExtractOptions {
-    ExtractOptions { rank, dtype: Dtype::F32, include: None, exclude: None }
+pub(super) fn options(rank: Rank) -> ExtractOptions {
+    ExtractOptions { rank, dtype: Dtype::F32, shaping: Shaping::default(), include: None, exclude: None }
 }
 
-fn extract(base: &Fixture, tuned: &Fixture, options: ExtractOptions) -> Result<(Extracted, Vec<u8>), Error> {
+pub(super) fn extract(
+    base: &Fixture,
+    tuned: &Fixture,
+    options: ExtractOptions,
+) -> Result<(Extracted, Vec<u8>), Error> {
     let (base, tuned) = (base.clone().share(), tuned.clone().share());
     let mut scratch = Vec::new();
     let extracted = Extraction::new(base, tuned, options)?.run(None, &mut scratch, &|_| Ok(()))?;
@@ -170,7 +174,7 @@ fn extract(base: &Fixture, tuned: &Fixture, options: ExtractOptions) -> Result<(
 }
 
 /// The adapter applied to `base` by the reader of adapters, and its configuration.
-fn applied(base: &Fixture, (extracted, scratch): (Extracted, Vec<u8>)) -> (Baked, Value) {
+pub(super) fn applied(base: &Fixture, (extracted, scratch): (Extracted, Vec<u8>)) -> (Baked, Value) {
     let config = Value::Object(extracted.config);
     let adapter = Arc::new(extracted.plan.open(Arc::new(Bytes(scratch))));
     (Baked::new(base.clone().share(), adapter, &config, &Limits::default()).unwrap(), config)

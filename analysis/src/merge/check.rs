@@ -86,11 +86,7 @@ pub(super) fn check_method(
         job.alike(&groups, &members);
         job.meanings();
     }
-    job.outline.warnings.extend(config.unused.iter().map(|pointer| {
-        let name = pointer.rsplit('/').next().unwrap_or_default();
-        let message = format!("`{name}` means nothing to `{}`", method.spec().id);
-        Item { pointer: pointer.clone(), message }
-    }));
+    job.outline.warnings.extend(config.unused.iter().cloned());
     let mut rows: Vec<Row> = Vec::new();
     if job.faults.is_empty() {
         for ((group, members), section) in groups.iter().zip(&members).zip(sections) {
@@ -98,6 +94,7 @@ pub(super) fn check_method(
             rows.extend(job.rows(&scope));
         }
         job.tell_lacking();
+        job.idle_exclusions();
         rows.extend(job.unlisted());
         if groups.iter().any(|group| group.slice.is_some()) {
             job.faults.extend(alike::uneven_tables(rows.iter().map(Row::info)));
@@ -233,7 +230,13 @@ impl<'a> Job<'a> {
                         params.global.insert(spec.name, value);
                         unusual.push((pointer, spec, value));
                     }
-                    None => missing.push((pointer, spec.name, String::new())),
+                    None => {
+                        let below = format!("/parameters/{}", spec.name);
+                        let stray = self.config.unused.iter().find(|item| item.pointer.ends_with(&below));
+                        let whom =
+                            stray.map_or(String::new(), |item| format!(" ({} has no effect)", item.pointer));
+                        missing.push((pointer, spec.name, whom));
+                    }
                 }
                 continue;
             }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use domain::Item;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
@@ -44,9 +45,12 @@ pub struct MergeConfig {
     /// What is done with tensors that the models do not have alike.
     #[serde(flatten)]
     pub policies: Policies,
-    /// Pointers of parameters that real recipes give the method although they mean nothing to it.
+    /// Parts of names of tensors that are those of the base.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub exclude: Vec<String>,
+    /// Parameters that are given and mean nothing, as mergekit reads past them.
     #[serde(skip)]
-    pub(super) unused: Vec<String>,
+    pub(super) unused: Vec<Item>,
 }
 
 /// One model of a recipe.
@@ -283,6 +287,11 @@ impl MergeConfig {
             let listed = group.sources.iter().map(|entry| &entry.model);
             listed.chain(group.base.filter(|_| read))
         }))
+    }
+
+    /// Whether tensors may be copied from the base, also by a method that does not read it.
+    pub(super) fn copies(&self) -> bool {
+        self.policies.copies() || !self.exclude.is_empty()
     }
 
     /// Whose configuration and tokenizer the result inherits: the base, else the model listed first.

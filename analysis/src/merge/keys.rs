@@ -24,6 +24,7 @@ pub const TOP: &[&str] = &[
     "allow_nonfinite",
     "lora_merge_dtype",
     "post_t",
+    "exclude",
 ];
 /// Keys of an entry of `models`, and of `sources` in a slice.
 pub const ENTRY: &[&str] = &["model", "parameters", "layer_range"];
@@ -40,8 +41,29 @@ pub const TOKEN_SOURCE: &[&str] = &["kind", "model", "token", "token_id"];
 pub const FILTERED: &[&str] = &["filter", "value"];
 /// Parameters accepted everywhere without effect.
 pub const IGNORED: &[&str] = &["int8_mask", "embed_slerp"];
-/// Parameters accepted when they are switched off.
-pub const OFF: &[&str] = &["rescale"];
+/// Parameters of mergekit's methods, those of today and of before: mergekit reads past those that the chosen method has not,
+/// and so do we, with a warning.
+pub const ELSEWHERE: &[&str] = &[
+    "weight",
+    "density",
+    "normalize",
+    "rescale",
+    "lambda",
+    "gamma",
+    "epsilon",
+    "t",
+    "scale",
+    "select_topk",
+    "normalize_weights",
+    "eps",
+    "max_iter",
+    "tol",
+    "filter_wise",
+    "smooth",
+    "allow_negative_weights",
+    "nuslerp_flatten",
+    "nuslerp_row_wise",
+];
 /// Keys of a reference to a model, and of the model in it.
 pub const REFERENCE: &[&str] = &["model", "lora", "override_architecture"];
 pub const MODEL: &[&str] = &["path", "revision"];

@@ -399,3 +399,19 @@ fn a_nan_is_an_error_of_every_method_even_where_all_models_have_it() {
         }
     }
 }
+
+#[test]
+fn every_method_has_a_formula_that_names_its_parameters_of_numbers() {
+    for (spec, _) in all() {
+        assert!(spec.formula.chars().count() > 5, "{}", spec.id);
+        let based = matches!(spec.base, BaseNeed::Delta);
+        assert!(!based || spec.formula.contains('b'), "{}", spec.id);
+        for (parameter, sign) in [("weight", "w"), ("lambda", "λ"), ("density", "density"), ("t", "t")] {
+            let has = spec.parameters.iter().any(|param| param.name == parameter);
+            let through = ["`dare_linear`", "`della_linear`", "`breadcrumbs`"];
+            let told =
+                spec.formula.contains(sign) || through.iter().any(|other| spec.formula.contains(other));
+            assert!(!has || told, "{}: {parameter}", spec.id);
+        }
+    }
+}

@@ -100,7 +100,7 @@ impl Job<'_> {
         }
         let first = || group.sources.first().map(seat);
         // A base that only says whose configuration the result gets has to be in line where it is copied from.
-        let unread = group.base.filter(|_| base.is_none() && self.config.policies.copies());
+        let unread = group.base.filter(|_| base.is_none() && self.config.copies());
         let heir = base.clone().or_else(|| unread.map(|name| self.base_seat(group, name))).or_else(first);
         Members {
             merged,

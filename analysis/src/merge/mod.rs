@@ -9,6 +9,9 @@ mod check;
 mod config;
 mod cut;
 mod direct;
+mod documents;
+mod excluded;
+mod explain;
 #[cfg(test)]
 mod goldens;
 mod keys;
@@ -54,6 +57,10 @@ mod tests_adapters;
 #[cfg(test)]
 mod tests_cut;
 #[cfg(test)]
+mod tests_excluded;
+#[cfg(test)]
+mod tests_explain;
+#[cfg(test)]
 mod tests_faults;
 #[cfg(test)]
 mod tests_language;
@@ -74,12 +81,15 @@ mod tests_slices;
 #[cfg(test)]
 mod tests_tokenizer;
 mod tokenizer;
+mod underflow;
 mod vocabulary;
 mod yaml;
 
 pub use check::{Input, Inputs, check, dtype};
 pub use config::{Entry, LayerRange, MergeConfig, ModulePart, Slice};
 pub use cut::{Difference, UnevenRows};
+pub use documents::{only, results};
+pub use explain::{Explained, Source as ExplainedSource};
 pub use layout::Behind;
 pub use methods::METHODS;
 pub use modules::MergeModule;
@@ -90,7 +100,7 @@ pub use sections::Stacked;
 pub use setting::{Setting, Settings};
 pub use source::MergeSource;
 pub use spec::{BaseNeed, DefaultValue, Kind, Law, MethodSpec, ModelCount, ParamSpec};
-pub use stages::{Stage, parse_stages, read_stages, top_level};
+pub use stages::{Stage, adapted, parse_stages, read_stages, top_level};
 pub use templates::AUTO as AUTO_TEMPLATE;
 pub use tokenizer::{TokenRule, TokenSource, TokenizerChoice};
 pub use vocabulary::{Aligned, Tokens, align, is_table, table_rows};

@@ -37,8 +37,11 @@ pub struct Policies {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Missing {
-    /// The recipe is refused.
+    /// A norm or bias is copied from the base, without one from the first model that has it; for anything else the recipe is
+    /// refused.
     #[default]
+    Usual,
+    /// The recipe is refused.
     Error,
     /// It is copied from the base, without one from the model listed first.
     Base,
@@ -163,6 +166,7 @@ pub enum Policy {
     OnMismatch,
     TruncatePrefix,
     AllowCrimes,
+    Exclude,
 }
 
 impl Policy {
@@ -173,6 +177,7 @@ impl Policy {
             Self::OnMismatch => "on_mismatch",
             Self::TruncatePrefix => "truncate_prefix",
             Self::AllowCrimes => "allow_crimes",
+            Self::Exclude => "exclude",
         }
     }
 
@@ -183,6 +188,7 @@ impl Policy {
             Self::OnMismatch => "tensors that have several shapes",
             Self::TruncatePrefix => "tables of tokens that have several numbers of rows",
             Self::AllowCrimes => "tensors that the models do not have in common",
+            Self::Exclude => "tensors that the recipe excludes",
         }
     }
 }

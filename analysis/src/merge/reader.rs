@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use super::{
     Behind, Entry, LayerRange, METHODS, MergeConfig, MergeModule, ModulePart, ParamSpec, Policies, Setting,
-    Settings, Slice, check::MOST_FAULTS, keys, reference::reference, templates, tokenizer, yaml,
+    Settings, Slice, check::MOST_FAULTS, excluded, keys, reference::reference, templates, tokenizer, yaml,
 };
 use crate::Error;
 
@@ -28,7 +28,7 @@ pub fn parse(yaml: &str) -> Result<MergeConfig, Error> {
 /// One document of a recipe, and what is wrong with it.
 pub(super) fn read(document: &Value) -> (MergeConfig, Vec<Item>) {
     let mut reader =
-        Reader { faults: Vec::new(), parameters: Vec::new(), ignored: Vec::new(), unused: Vec::new() };
+        Reader { faults: Vec::new(), parameters: Vec::new(), unused: Vec::new(), method: String::new() };
     let Value::Object(top) = document else {
         reader.fault("", "a merge recipe is a mapping that starts with `merge_method`");
         return (MergeConfig::default(), reader.faults);
@@ -42,10 +42,10 @@ struct Reader {
     faults: Vec<Item>,
     /// Parameters of the chosen method, or of all methods while it is unknown.
     parameters: Vec<&'static ParamSpec>,
-    /// Names accepted without effect.
-    ignored: Vec<&'static str>,
-    /// Where they are.
-    unused: Vec<String>,
+    /// Parameters that are given and mean nothing.
+    unused: Vec<Item>,
+    /// The chosen method as it is written.
+    method: String,
 }
 
 impl Reader {
@@ -102,6 +102,7 @@ impl Reader {
             tokenizer::read(top, &config.model_refs(), &mut self.faults);
         config.chat_template = self.chat_template(top);
         config.policies = Policies::read(top, &mut self.faults);
+        config.exclude = excluded::read(top, &mut self.faults);
         config
     }
 
@@ -229,7 +230,7 @@ impl Reader {
         let known: Vec<_> =
             METHODS.iter().map(|m| m.spec()).filter(|m| m.id == word || !ids.contains(&word)).collect();
         self.parameters = known.iter().flat_map(|method| method.parameters).collect();
-        self.ignored = known.iter().flat_map(|method| method.ignored).chain(keys::IGNORED).copied().collect();
+        self.method = word.to_owned();
         if word.is_empty() {
             self.fault("/merge_method", format!("it must be one of {}", ids.join(", ")));
         } else if !ids.contains(&word) {
@@ -331,7 +332,7 @@ impl Reader {
                 model => self.reference(model.unwrap_or(&Value::Null), &format!("{pointer}/model")),
             };
             let parameters = self.settings(fields, &pointer);
-            self.no_shared(&parameters, &pointer);
+            let parameters = self.only_own(parameters, &pointer);
             // One without a name keeps its place, by which the faults of others are told.
             entries.push(Entry { model: name.unwrap_or_default(), parameters, layer_range });
         }
@@ -372,13 +373,13 @@ impl Reader {
             if let Some(spec) = self.parameters.iter().find(|known| known.name == name) {
                 let setting = Setting::read(value, spec, &pointer, &mut self.faults);
                 settings.extend(setting.map(|setting| (name.clone(), setting)));
-            } else if keys::OFF.contains(&name.as_str()) {
-                if yaml::flag(value) != Some(false) {
-                    self.fault(&pointer, "only `false` is supported");
-                }
-            } else if self.ignored.contains(&name.as_str()) {
-                let harmless = keys::IGNORED.contains(&name.as_str());
-                self.unused.extend((!harmless).then_some(pointer));
+            } else if keys::IGNORED.contains(&name.as_str())
+                || yaml::flag(value) == Some(false) && keys::ELSEWHERE.contains(&name.as_str())
+            {
+                // What is off has no effect that anybody could miss.
+            } else if keys::ELSEWHERE.contains(&name.as_str()) {
+                let message = format!("`{name}` means nothing to `{}`", self.method);
+                self.unused.push(Item { pointer, message });
             } else {
                 let known: Vec<&str> = self.parameters.iter().map(|known| known.name).collect();
                 self.fault(&pointer, keys::unknown(name, &known));
@@ -387,13 +388,16 @@ impl Reader {
         settings
     }
 
-    /// A parameter of the whole merge has no effect under one model, where it would look as if it had.
-    fn no_shared(&mut self, settings: &Settings, pointer: &str) {
+    /// A parameter of the whole merge has no effect under one model.
+    fn only_own(&mut self, mut settings: Settings, pointer: &str) -> Settings {
         let shared: Vec<&str> = self.parameters.iter().filter(|p| !p.per_model).map(|p| p.name).collect();
-        for name in settings.keys().filter(|name| shared.contains(&name.as_str())) {
-            let message = "it belongs to the whole merge: write it under the recipe's own `parameters`";
-            self.fault(&format!("{pointer}/parameters/{name}"), message);
-        }
+        let stray = settings.extract_if(.., |name, _| shared.contains(&name.as_str()));
+        self.unused.extend(stray.map(|(name, _)| {
+            let message =
+                format!("`{name}` has no effect under a model, only under the recipe's own `parameters`");
+            Item { pointer: format!("{pointer}/parameters/{name}"), message }
+        }));
+        settings
     }
 
     /// A file belongs to one model.

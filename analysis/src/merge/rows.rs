@@ -5,6 +5,7 @@ use std::{
     sync::Arc,
 };
 
+use domain::Item;
 use weights::{Scratch, TensorInfo, TensorSource, is_quantised};
 
 use super::{
@@ -16,7 +17,10 @@ use super::{
     source::{Part, Row},
     spec::{Operands, Params},
 };
-use crate::computed::{SourceTensor, is_buffer, other_vocabulary};
+use crate::{
+    computed::{SourceTensor, is_buffer, other_vocabulary},
+    kinship::Module,
+};
 
 /// The end of a fault of tables of tokens with several numbers of rows: what would be right.
 pub const OTHER_VOCABULARY: &str =
@@ -26,7 +30,7 @@ pub const OTHER_VOCABULARY: &str =
 type Seated<'s> = [(&'s Seat, SourceTensor)];
 
 /// How a tensor of the result comes about.
-enum Fate<'g> {
+pub(super) enum Fate<'g> {
     /// Merged among all members.
     Merged,
     /// Merged among some of them.
@@ -56,8 +60,10 @@ impl Job<'_> {
                 source.tensors().iter().filter_map(|info| section.output(seat, &info.name))
             })
             .collect();
-        if let Some(heir) = scope.members.heir.as_ref().filter(|_| self.config.policies.allow_crimes) {
-            union.extend(self.names(&heir.label).filter_map(|name| section.output(heir, name)));
+        if let Some(heir) = &scope.members.heir {
+            let wanted = |name: &String| self.config.policies.allow_crimes || self.excluded(name).is_some();
+            union
+                .extend(self.names(&heir.label).filter_map(|name| section.output(heir, name)).filter(wanted));
         }
         if section.place == Place::Last && self.needs_head(scope) {
             union.insert(TIED.0.to_owned());
@@ -104,7 +110,7 @@ impl Job<'_> {
     }
 
     /// The tensor of a model that goes into `name`.
-    fn stored(&self, seat: &Seat, name: &str, section: Section) -> Option<SourceTensor> {
+    pub fn stored(&self, seat: &Seat, name: &str, section: Section) -> Option<SourceTensor> {
         let source = &self.inputs.get(&seat.label)?.source;
         let index = source.position(&section.input(seat, name)).or_else(|| tied(name, &**source))?;
         Some(SourceTensor { label: seat.label.clone(), source: Arc::clone(source), index })
@@ -163,6 +169,9 @@ impl Job<'_> {
             self.fault(name, format!("quantised in {}; merge full-precision models instead", listed(seated)));
             return Fate::Refused;
         }
+        if let Some(fate) = self.set_aside(name, scope) {
+            return fate;
+        }
         let policies = self.config.policies;
         if policies.allow_crimes && !self.is_common(name, seated, scope) {
             // A head that is tied to the embedding stays so.
@@ -188,7 +197,12 @@ impl Job<'_> {
         let mut fate = Fate::Merged;
         if !lacking.is_empty() {
             match policies.missing {
-                Missing::Error => {
+                Missing::Usual if is_slight(name, ours) => {
+                    let heir = scope.members.heir.as_ref();
+                    let own = heir.and_then(|seat| self.stored(seat, name, scope.section));
+                    return Fate::Copied(own.unwrap_or_else(|| first.clone()), Policy::Missing);
+                }
+                Missing::Usual | Missing::Error => {
                     self.lacking.add(name, &labels);
                     refused = true;
                 }
@@ -344,6 +358,15 @@ impl Job<'_> {
                     );
                     self.fault(&stored.name, message);
                 }
+                if wanted.is_none() && stored.dtype.bits() == 8 && self.seen.insert("eight bits".to_owned()) {
+                    let like = operands.inputs().find(|input| info(input).dtype == stored.dtype);
+                    let like = like.map(|input| format!(", like `{}`", input.label)).unwrap_or_default();
+                    let message = format!(
+                        "the result is stored in 8 bits{like}, which rounds away much of what is merged; \
+                         `dtype: bfloat16` keeps it"
+                    );
+                    self.outline.warnings.push(Item { pointer: "/dtype".to_owned(), message });
+                }
                 (Part::Merged(Box::new(operands)), wanted.unwrap_or(stored.dtype))
             }
             Part::Single(operands) => {
@@ -353,6 +376,11 @@ impl Job<'_> {
         };
         Row::new(TensorInfo { dtype, ..stored }, part)
     }
+}
+
+/// Whether a model can do without a tensor that others of its kind have: a norm or a bias, as mergekit takes it too.
+fn is_slight(name: &str, info: &TensorInfo) -> bool {
+    info.shape.len() == 1 && (name.ends_with(".bias") || Module::of(name) == Module::Norm)
 }
 
 fn listed(seated: &Seated<'_>) -> String {

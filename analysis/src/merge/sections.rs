@@ -195,17 +195,29 @@ impl<'a> Job<'a> {
         copied.into_iter().map(|(name, stored)| self.single(&name, stored)).collect()
     }
 
-    /// Whether the head of the last slice is the embedding of a model that does not give the first.
-    pub fn needs_head(&self, scope: &Scope<'_>) -> bool {
+    /// Whether a result that ends with this slice has a head: one of the models stores one. Where none does, the head is the
+    /// embedding, also where another model gives that than the last layers, which is warned of.
+    pub fn needs_head(&mut self, scope: &Scope<'_>) -> bool {
+        let models = self.config.weight_refs();
+        if models.iter().any(|label| self.names(label).any(|name| name == TIED.0)) {
+            return true;
+        }
+        let of = |group: &Group<'_>| {
+            let listed = group.sources.iter().map(|entry| format!("`{}`", entry.model));
+            listed.collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>().join(", ")
+        };
         let groups = self.config.groups();
-        let first: BTreeSet<&String> = groups
-            .iter()
-            .find(|group| group.module() == scope.group.module())
-            .into_iter()
-            .flat_map(|group| group.sources.iter().map(|entry| &entry.model))
-            .collect();
-        let last: BTreeSet<&String> = scope.group.sources.iter().map(|entry| &entry.model).collect();
-        let untied = |label: &&String| self.names(label).any(|name| name == TIED.0);
-        first != last || first.iter().any(untied)
+        let first = groups.iter().find(|group| group.module() == scope.group.module());
+        let (first, last) = (first.map(of).unwrap_or_default(), of(scope.group));
+        let tables = models.iter().any(|label| self.names(label).any(|name| TIED.1.contains(&name)));
+        if tables && first != last {
+            let message = format!(
+                "no model stores a head, so that of the result stays tied to its embedding, which is that of {first}; the \
+                 last layers are those of {last}"
+            );
+            let pointer = format!("{}/slices", scope.group.above());
+            self.outline.warnings.push(Item { pointer, message });
+        }
+        false
     }
 }

@@ -11,11 +11,13 @@ use serde_json::Value;
 use weights::{Account, Scratch, TensorInfo, TensorSource};
 
 use super::{
-    Combine, Method, Operands, Stacked, Touched,
+    Combine, Explained, Method, Operands, Stacked, Touched,
+    explain::explained,
     methods::UNCHANGED,
     nonfinite::{self, NonFinite},
     spec::Found,
     strips::Merging,
+    underflow::Underflow,
 };
 use crate::{
     computed::{self, BLOCK, Computed, Equal, SourceTensor, refused},
@@ -56,6 +58,14 @@ impl Row {
         &self.info
     }
 
+    pub(super) fn part(&self) -> &Part {
+        &self.part
+    }
+
+    pub(super) fn account(&self) -> &Account {
+        &self.account
+    }
+
     pub(super) fn is_merged(&self) -> bool {
         matches!(self.part, Part::Merged(_))
     }
@@ -89,6 +99,7 @@ pub struct MergeSource {
     outline: Outline,
     /// How each tensor was made, of those prepared before.
     accounts: Mutex<BTreeMap<usize, Account>>,
+    underflow: Underflow,
     /// Computes what it can of the tensors, with the same bits.
     device: Option<Arc<dyn Device>>,
 }
@@ -112,7 +123,8 @@ impl MergeSource {
     pub(super) fn new(method: &'static dyn Method, rows: Vec<Row>, outline: Outline) -> Self {
         let infos = rows.iter().map(|row| row.info.clone()).collect();
         let (prepared, survey) = (Mutex::default(), OnceLock::new());
-        Self { method, infos, rows, prepared, survey, outline, accounts: Mutex::default(), device: None }
+        let (accounts, underflow) = (Mutex::default(), Underflow::default());
+        Self { method, infos, rows, prepared, survey, outline, accounts, underflow, device: None }
     }
 
     /// The same, computed on a device where it can be.
@@ -124,6 +136,11 @@ impl MergeSource {
     /// What the recipe says that it probably does not mean.
     pub fn warnings(&self) -> &[Item] {
         &self.outline.warnings
+    }
+
+    /// Which values every tensor gets, sorted by name.
+    pub fn explain(&self) -> impl Iterator<Item = Explained> {
+        self.rows.iter().map(|row| explained(self.method.spec(), row))
     }
 
     /// The tensors that policies of the recipe decided about; empty where the models have the same.
@@ -282,7 +299,11 @@ impl Computed for MergeSource {
     }
 
     fn encode(&self, index: usize, start: u64, out: (Dtype, &mut [u8])) -> Result<u64, weights::Error> {
-        self.merging(index)?.encode(start, out)
+        let (dtype, out) = out;
+        let merging = self.merging(index)?;
+        let beyond = merging.encode(start, (dtype, &mut *out))?;
+        self.underflow.count((index, start), &merging, (dtype, out))?;
+        Ok(beyond)
     }
 
     fn encode_elsewhere(
@@ -293,7 +314,11 @@ impl Computed for MergeSource {
     ) -> Option<Result<u64, weights::Error>> {
         let device = self.device.as_deref()?;
         // What cannot be merged says so on the way that the processor takes.
-        self.merging(index).ok()?.encode_on(device, start, out)
+        let merging = self.merging(index).ok()?;
+        let (dtype, out) = out;
+        let beyond = merging.encode_on(device, start, (dtype, &mut *out))?;
+        let counted = |beyond| self.underflow.count((index, start), &merging, (dtype, out)).map(|()| beyond);
+        Some(beyond.and_then(counted))
     }
 
     fn copied(&self, index: usize, offset: u64, out: &mut [u8]) -> Option<Result<(), weights::Error>> {
@@ -323,6 +348,10 @@ impl TensorSource for MergeSource {
         };
         let mut account = known();
         account.extend(self.rows.get(index).map(|row| row.account.clone()).unwrap_or_default());
+        let underflow = self.underflow.of(index);
+        if underflow > 0 {
+            account.insert("underflow".to_owned(), underflow.into());
+        }
         account
     }
 

@@ -17,15 +17,14 @@ pub struct MethodSpec {
     pub id: &'static str,
     pub name: &'static str,
     pub summary: &'static str,
+    /// What an element of the result is: `b` of the base, `x` of a model, `δ` of its delta.
+    pub formula: &'static str,
     /// Address of the paper.
     pub reference: &'static str,
     pub base: BaseNeed,
     /// Models merged, the base of a delta method not counted.
     pub models: ModelCount,
     pub parameters: &'static [ParamSpec],
-    /// Parameters that real recipes give this method although they mean nothing to it.
-    #[serde(skip)]
-    pub ignored: &'static [&'static str],
     /// What always holds; tested for every method.
     #[serde(skip)]
     pub laws: &'static [Law],

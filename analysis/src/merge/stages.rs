@@ -38,20 +38,15 @@ pub fn read_stages(text: &str) -> Result<(Vec<Stage>, Vec<Item>), Error> {
     let (mut stages, mut faults) = (Vec::new(), Vec::new());
     for (at, document) in documents.iter().enumerate() {
         let pointer = if many { format!("/{at}") } else { String::new() };
-        let (config, found) = reader::read(document);
-        faults.extend(found.into_iter().map(|item| under(&pointer, item)));
+        let read = stage(document, pointer, &mut faults);
         if faults.len() >= MOST_FAULTS {
             break;
         }
-        let name = match document.get("name").filter(|_| many) {
-            None | Some(Value::Null) => None,
-            Some(Value::String(name)) if !name.trim().is_empty() => Some(name.trim().to_owned()),
-            Some(_) => {
-                faults.push(fault(format!("{pointer}/name"), "expected a text that other documents use"));
-                None
-            }
-        };
-        stages.push(Stage { name, config, pointer });
+        stages.push(read);
+    }
+    // One document is the result, whatever it is called.
+    if let [only] = stages.as_mut_slice() {
+        only.name = None;
     }
     if stages.is_empty() {
         faults.push(fault(String::new(), "the recipe is empty; it starts with `merge_method`"));
@@ -65,6 +60,35 @@ pub fn read_stages(text: &str) -> Result<(Vec<Stage>, Vec<Item>), Error> {
         last.name = None;
     }
     Ok((stages, faults))
+}
+
+/// One document, which stands at `pointer`.
+pub(super) fn stage(document: &Value, pointer: String, faults: &mut Vec<Item>) -> Stage {
+    let (config, found) = reader::read(document);
+    faults.extend(found.into_iter().map(|item| under(&pointer, item)));
+    let name = match document.get("name") {
+        None | Some(Value::Null) => None,
+        Some(Value::String(name)) if !name.trim().is_empty() => Some(name.trim().to_owned()),
+        // The only document needs no name.
+        Some(_) if pointer.is_empty() => None,
+        Some(_) => {
+            faults.push(fault(format!("{pointer}/name"), "expected a text that other documents use"));
+            None
+        }
+    };
+    Stage { name, config, pointer }
+}
+
+/// Places of the documents by their names, of equal ones the first.
+pub(super) fn named(stages: &[Stage]) -> BTreeMap<&str, usize> {
+    let places = stages.iter().enumerate().rev();
+    places.filter_map(|(at, stage)| Some((stage.name.as_deref()?, at))).collect()
+}
+
+/// The documents that each uses, perhaps with an adapter.
+pub(super) fn uses(stages: &[Stage], named: &BTreeMap<&str, usize>) -> Vec<BTreeSet<usize>> {
+    let place = |name: &String| named.get(name.as_str()).or_else(|| named.get(adapted(name)?.0)).copied();
+    stages.iter().map(|stage| stage.config.model_refs().iter().filter_map(place).collect()).collect()
 }
 
 /// The top level of a recipe of one document as it is written, without what is null; empty for any other text.
@@ -82,8 +106,13 @@ fn fault(pointer: String, message: impl Into<String>) -> Item {
     Item { pointer, message: message.into() }
 }
 
+/// The two names in `model+adapter`, the first perhaps that of a document.
+pub fn adapted(name: &str) -> Option<(&str, &str)> {
+    name.split_once('+').map(|(model, adapter)| (model.trim(), adapter.trim()))
+}
+
 /// Every document that the one at `at` is computed from.
-fn behind(at: usize, uses: &[BTreeSet<usize>]) -> BTreeSet<usize> {
+pub(super) fn behind(at: usize, uses: &[BTreeSet<usize>]) -> BTreeSet<usize> {
     let (mut found, mut open) = (BTreeSet::new(), vec![at]);
     while let Some(at) = open.pop() {
         open.extend(uses[at].iter().copied().filter(|next| found.insert(*next)));
@@ -93,22 +122,15 @@ fn behind(at: usize, uses: &[BTreeSet<usize>]) -> BTreeSet<usize> {
 
 /// Places of the documents, each after those it uses.
 fn order(stages: &[Stage], faults: &mut Vec<Item>) -> Vec<usize> {
-    let mut named: BTreeMap<&str, usize> = BTreeMap::new();
+    let named = named(stages);
     for (at, stage) in stages.iter().enumerate() {
         let Some(name) = &stage.name else { continue };
-        if let Some(first) = named.get(name.as_str()) {
+        if let Some(first) = named.get(name.as_str()).filter(|first| **first != at) {
             let message = format!("document {first} is called `{name}` already; every name is given once");
             faults.push(fault(format!("{}/name", stage.pointer), message));
-        } else {
-            named.insert(name, at);
         }
     }
-    let uses: Vec<BTreeSet<usize>> = stages
-        .iter()
-        .map(|stage| {
-            stage.config.model_refs().iter().filter_map(|name| named.get(name.as_str()).copied()).collect()
-        })
-        .collect();
+    let uses = uses(stages, &named);
     let used: BTreeSet<usize> = uses.iter().flatten().copied().collect();
     let unnamed: Vec<usize> = (0..stages.len()).filter(|at| stages[*at].name.is_none()).collect();
     let unused: Vec<usize> = (0..stages.len()).filter(|at| !used.contains(at)).collect();
@@ -118,7 +140,8 @@ fn order(stages: &[Stage], faults: &mut Vec<Item>) -> Vec<usize> {
     }
     let result = unnamed.first().or(unused.last()).copied();
     for at in unused.iter().filter(|at| Some(**at) != result && stages[**at].name.is_some()) {
-        let message = "no other document uses it; a recipe has one result, the document without a name";
+        let message = "no other document uses it; a recipe has one result, the document without a name, unless `document` \
+                       names another";
         faults.push(fault(format!("{}/name", stages[*at].pointer), message));
     }
     let (mut done, mut order) = (BTreeSet::new(), Vec::new());
@@ -182,6 +205,16 @@ mod tests {
 
         assert_eq!(stages[1].config.models[0].model, "one");
         assert_eq!(stages[1].name, None);
+    }
+
+    #[test]
+    fn a_document_may_be_used_with_an_adapter() {
+        let yaml = [document("", ["one+o/lora", "o/c"]), document("one", ["o/a", "o/b"])].concat();
+
+        let stages = parse_stages(&yaml).unwrap();
+
+        assert_eq!(stages[0].name.as_deref(), Some("one"));
+        assert_eq!(stages[1].config.models[0].model, "one+o/lora");
     }
 
     #[test]

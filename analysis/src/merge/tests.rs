@@ -288,15 +288,14 @@ fn a_buffer_that_one_model_lacks_is_taken_from_the_first_that_holds_it() {
 }
 
 #[test]
-fn settings_that_would_have_no_effect_are_faults_and_those_of_real_recipes_are_not() {
+fn misspelt_settings_are_faults_and_those_of_real_recipes_are_not() {
     let of = |parameters: &str, more: &str| {
         format!(
             "{{merge_method: task_arithmetic, base_model: o/base, models: [{{model: o/a, parameters: {{{parameters}}}}}]{more}}}"
         )
     };
     for (parameters, more, pointer) in [
-        ("weight: 1, normalize: true", "", "/models/0/parameters/normalize"),
-        ("weight: 1", ", parameters: {rescale: true}", "/parameters/rescale"),
+        ("weight: 1", ", parameters: {rescal: true}", "/parameters/rescal"),
         ("weight: 1", ", tokenizer: {source: unoin}", "/tokenizer/source"),
         ("weight: 1", ", tokenizer_source: o/else", "/tokenizer_source"),
         ("weight: 1", ", tokenizer: {sauce: base}", "/tokenizer/sauce"),

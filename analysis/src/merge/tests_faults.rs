@@ -225,7 +225,7 @@ fn what_all_layers_lack_is_one_fault_and_so_is_a_number_of_layers() {
     let all =
         configured(&[("o/a", of(3, &[])), ("o/b", of(3, &["self_attn.q_proj.bias"])), ("o/c", of(5, &[]))]);
 
-    let biases = faults(&linear(&["o/a", "o/b"], ""), &all);
+    let biases = faults(&linear(&["o/a", "o/b"], ", missing: error"), &all);
     let layers = faults(&linear(&["o/a", "o/c"], ""), &all);
 
     assert_eq!(pointers(&biases), ["model.layers.0.self_attn.q_proj.bias"]);

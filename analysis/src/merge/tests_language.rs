@@ -7,7 +7,7 @@ use super::{
     METHODS, MergeConfig, parse,
     tests::{inputs, merge},
 };
-use crate::testing::model;
+use crate::testing::{model, same};
 
 fn told(yaml: &str) -> String {
     parse(yaml).map_or_else(|error| format!("{:?}", error.items()), |_| String::new())
@@ -165,8 +165,6 @@ proptest! {
         method in 0..METHODS.len(), body in body(), seed in any::<u64>(), weight in setting(),
     ) {
         let method = METHODS[method].spec();
-        let takes = method.parameters.iter().any(|known| known.name == "weight") || method.ignored.contains(&"weight");
-        prop_assume!(takes);
         let yaml = format!(
             "{{merge_method: {}, base_model: o/d, {body}, seed: {seed}, dtype: torch.bfloat16, parameters: {{weight: {weight}}}, chat_template: '{{{{x}}}}'}}",
             method.id
@@ -200,6 +198,80 @@ fn parameters_that_mean_nothing_to_a_method_are_named_in_a_warning() {
 }
 
 #[test]
+fn recipes_as_published_give_what_they_give_without_the_parameters_that_mean_nothing() {
+    let models = inputs(&[("o/base", model(1)), ("o/a", model(2)), ("o/b", model(3))]);
+    let of = |method: &str, own: &str, shared: &str| {
+        format!(
+            "{{merge_method: {method}, base_model: o/base, models: [{{model: o/a, parameters: {{{own}}}}}, \
+             {{model: o/b, parameters: {{{own}}}}}], parameters: {{{shared}}}}}"
+        )
+    };
+    let sce = "normalize: true, int8_mask: true, rescale: true, filter_wise: false, smooth: false, lambda: 1.0, select_topk: 0.1";
+    for (method, published, plain, told) in [
+        (
+            "multislerp",
+            ("weight: 0.5", "normalize: true"),
+            ("weight: 0.5", ""),
+            &["/parameters/normalize"][..],
+        ),
+        ("nuslerp", ("weight: 0.5", "normalize: true"), ("weight: 0.5", ""), &["/parameters/normalize"]),
+        (
+            "sce",
+            ("weight: 1.0, density: 0.9", sce),
+            ("", "select_topk: 0.1"),
+            &[
+                "/models/0/parameters/density",
+                "/models/0/parameters/weight",
+                "/models/1/parameters/density",
+                "/models/1/parameters/weight",
+                "/parameters/lambda",
+                "/parameters/normalize",
+                "/parameters/rescale",
+            ],
+        ),
+        (
+            "ties",
+            ("weight: 0.5, density: 0.5, lambda: 0.3, normalize: false", "rescale: false"),
+            ("weight: 0.5, density: 0.5", ""),
+            &[
+                "/models/0/parameters/lambda",
+                "/models/0/parameters/normalize",
+                "/models/1/parameters/lambda",
+                "/models/1/parameters/normalize",
+            ],
+        ),
+    ] {
+        let full = merge(&of(method, published.0, published.1), &models);
+        let bare = merge(&of(method, plain.0, plain.1), &models);
+
+        assert!(same(&full, &bare), "{method}");
+        let idle = |item: &&domain::Item| {
+            item.message.contains("means nothing to") || item.message.contains("no effect under a model")
+        };
+        let mut pointers: Vec<&str> =
+            full.warnings().iter().filter(idle).map(|item| item.pointer.as_str()).collect();
+        pointers.sort_unstable();
+        assert_eq!(pointers, told, "{method}");
+    }
+    let misplaced = "{merge_method: slerp, base_model: o/base, models: [{model: o/a, parameters: {t: 0.5}}]}";
+    let fault = super::tests::check(&parse(misplaced).unwrap(), &models).unwrap_err();
+    let told = format!("{:?}", fault.items());
+    assert!(told.contains("`t` is missing (/models/0/parameters/t has no effect)"), "{told}");
+}
+
+#[test]
+fn a_tokenizer_is_named_as_older_recipes_do() {
+    for source in ["model:o/a", "model: o/a"] {
+        let given = parse(&of(&format!("tokenizer_source: '{source}'"))).unwrap();
+        let within =
+            parse(&of(&format!("tokenizer: {{source: '{source}', pad_to_multiple_of: 8}}"))).unwrap();
+
+        assert_eq!(given.canonical(), parse(&of("tokenizer_source: o/a")).unwrap().canonical());
+        assert_eq!(within.tokenizer.unwrap().source, "o/a");
+    }
+}
+
+#[test]
 fn a_fault_says_what_was_found_and_what_would_be_right() {
     let ties = |more: &str| {
         format!(
@@ -212,7 +284,7 @@ fn a_fault_says_what_was_found_and_what_would_be_right() {
         (ties("parameters: {zero_sign: y}"), "`y` is not known here; expected one of plus, majority"),
         (ties(""), "expected a number, a list of numbers or a list of `{filter, value}`, found \\\"yes\\\""),
         (
-            "{merge_method: arcee_fusion, base_model: o/d, models: [{model: o/a}], parameters: {t: 5}}"
+            "{merge_method: arcee_fusion, base_model: o/d, models: [{model: o/a}], parameters: {q: 5}}"
                 .to_owned(),
             "leave it out",
         ),

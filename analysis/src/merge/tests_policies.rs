@@ -63,8 +63,9 @@ fn a_policy_changes_nothing_where_all_models_have_the_same_tensors() {
 fn defaults_stay_out_of_the_canonical_recipe_and_other_words_are_part_of_it() {
     let of = |more: &str| parse(&recipe("ties", more)).unwrap().canonical().to_string();
 
-    assert_eq!(of("seed: 0"), of("missing: error, on_mismatch: error"));
+    assert_eq!(of("seed: 0"), of("missing: null, on_mismatch: error"));
     assert!(!of("seed: 0").contains("mis"), "{}", of("seed: 0"));
+    assert!(of("missing: error").contains("\"missing\":\"error\""));
     let given = of("missing: union, on_mismatch: base");
     assert!(given.contains("\"missing\":\"union\"") && given.contains("\"on_mismatch\":\"base\""), "{given}");
     let again = parse(&given).unwrap();
@@ -334,4 +335,31 @@ fn policies_hold_within_slices_for_what_is_outside_the_layers() {
     let mut unlike = models;
     unlike.extend(inputs(&[("o/b", with(of(3, "x"), "model.layers.0.z", &[1.0]))]));
     assert!(told(&yaml("missing: skip"), &unlike).contains("layers differ"));
+}
+
+#[test]
+fn a_norm_or_bias_that_a_model_lacks_is_the_bases_unless_the_recipe_asks_for_an_error() {
+    let common = |value: f64| with(Fixture::empty(), "model.layers.0.mlp.weight", &[value, value]);
+    let norm = "model.layers.0.input_layernorm.weight";
+    let bias = "model.layers.0.self_attn.q_proj.bias";
+    let models = inputs(&[
+        ("o/base", with(common(1.0), norm, &[7.0])),
+        ("o/a", with(with(common(2.0), norm, &[9.0]), bias, &[3.0])),
+        ("o/b", common(4.0)),
+    ]);
+
+    let merged = merge(&recipe("task_arithmetic", "dtype: float32"), &models);
+    let strict = told(&recipe("task_arithmetic", "missing: error"), &models);
+
+    assert_eq!(values(&merged, norm), [7.0], "of the base");
+    assert_eq!(values(&merged, bias), [3.0], "of the only model that has it");
+    assert_eq!(values(&merged, "model.layers.0.mlp.weight"), [5.0, 5.0]);
+    let touched: Vec<(&str, u64)> =
+        merged.touched().iter().map(|touched| (touched.pointer.as_str(), touched.tensors)).collect();
+    assert_eq!(touched, [("/missing", 1), ("/missing", 1)]);
+    assert!(merged.warnings()[0].message.contains("are copied from `o/a`, 1 in all"));
+    assert!(strict.contains(norm) && strict.contains(bias), "{strict}");
+    let vector = with(common(2.0), "model.layers.0.mlp.scale", &[1.0]);
+    let other = inputs(&[("o/base", common(1.0)), ("o/a", vector), ("o/b", common(1.0))]);
+    assert!(told(&recipe("task_arithmetic", "seed: 1"), &other).contains("missing in `o/base`, `o/b`"));
 }

@@ -1,8 +1,14 @@
 //! What a merge says of itself: warnings of its recipe, and how each tensor was made.
 
+use kernels::Dtype;
 use weights::{Account, TensorSource};
 
-use super::{MergeSource, references::Case};
+use super::{
+    MergeSource,
+    references::Case,
+    tests::{inputs, merge},
+};
+use crate::testing::Fixture;
 
 fn cautions(merged: &MergeSource, code: &str) -> usize {
     merged.warnings().iter().filter(|item| item.message.starts_with(code)).count()
@@ -98,4 +104,43 @@ fn sce_records_what_it_selected_and_the_weights_it_found() {
     let weights: f64 = told["weights"].as_array().unwrap().iter().filter_map(|w| w.as_f64()).sum();
     assert!((weights - 1.0).abs() < 1e-12);
     assert!(told["energy"].as_array().unwrap().iter().all(|e| (0.0..1.0).contains(&e.as_f64().unwrap())));
+}
+
+#[test]
+fn values_that_become_0_in_the_format_of_the_result_are_counted_once() {
+    let of = |small: f64| {
+        let mut values = vec![small; 100_000];
+        values[..7].fill(1.0);
+        values[7..9].fill(0.0);
+        Fixture::empty().with("w", Dtype::F32, &[100_000], &values)
+    };
+    let models = inputs(&[("o/a", of(1e-9)), ("o/b", of(3e-9))]);
+    let read = |dtype: &str| {
+        let yaml = format!(
+            "{{merge_method: linear, models: [{{model: o/a}}, {{model: o/b}}], parameters: {{weight: 1}}, dtype: {dtype}}}"
+        );
+        let merged = merge(&yaml, &models);
+        account(&merged);
+        account(&merged)
+    };
+
+    assert_eq!(read("float16")["underflow"], 100_000 - 9);
+    assert!(!read("bfloat16").contains_key("underflow"));
+}
+
+#[test]
+fn a_result_in_8_bits_that_nobody_asked_for_is_warned_of() {
+    let of = |dtype| Fixture::empty().with("w", dtype, &[4], &[1.0, 2.0, 3.0, 4.0]);
+    let models = inputs(&[("o/a", of(Dtype::F8E4M3)), ("o/b", of(Dtype::Bf16))]);
+    let warned = |first: &str, second: &str, more: &str| {
+        let yaml = format!(
+            "{{merge_method: linear, models: [{{model: {first}}}, {{model: {second}}}], parameters: {{weight: 1}}{more}}}"
+        );
+        cautions(&merge(&yaml, &models), "the result is stored in 8 bits, like `o/a`")
+    };
+
+    let told =
+        [warned("o/a", "o/b", ""), warned("o/a", "o/b", ", dtype: bfloat16"), warned("o/b", "o/a", "")];
+
+    assert_eq!(told, [1, 0, 0]);
 }

@@ -278,7 +278,7 @@ fn more_layers_than_the_limit_are_refused_before_they_are_listed() {
 }
 
 #[test]
-fn the_head_of_another_model_than_gives_the_embedding_is_written_although_it_is_tied() {
+fn a_head_is_written_where_a_model_stores_one_and_stays_tied_where_none_does() {
     let tied = |model: u32| {
         Fixture::empty().with("model.layers.0.w", Dtype::F32, &[1], &[1.0]).with(
             "model.embed_tokens.weight",
@@ -287,7 +287,8 @@ fn the_head_of_another_model_than_gives_the_embedding_is_written_although_it_is_
             &[f64::from(model)],
         )
     };
-    let both = inputs(&[("o/a", tied(1)), ("o/b", tied(2))]);
+    let head = tied(3).with("lm_head.weight", Dtype::F32, &[1], &[4.0]);
+    let both = inputs(&[("o/a", tied(1)), ("o/b", tied(2)), ("o/c", head)]);
     let of = |last: &str| {
         format!(
             "{{merge_method: passthrough, slices: [{{sources: [{{model: o/a, layer_range: [0, 1]}}]}}, \
@@ -296,9 +297,17 @@ fn the_head_of_another_model_than_gives_the_embedding_is_written_although_it_is_
     };
 
     let (mixed, own) = (merge(&of("o/b"), &both), merge(&of("o/a"), &both));
+    let stored = merge(&of("o/c"), &both);
+    let turned = merge(&of("o/b").replacen("o/a", "o/c", 1), &both);
 
-    assert_eq!(values(&mixed, "lm_head.weight"), [2.0]);
-    assert!(own.position("lm_head.weight").is_none());
+    assert!(mixed.position("lm_head.weight").is_none());
+    assert_eq!(values(&mixed, "model.embed_tokens.weight"), [1.0]);
+    let told = &mixed.warnings()[0];
+    assert_eq!(told.pointer, "/slices");
+    assert!(told.message.contains("that of `o/a`; the last layers are those of `o/b`"), "{}", told.message);
+    assert!(own.position("lm_head.weight").is_none() && own.warnings().is_empty());
+    assert_eq!(values(&stored, "lm_head.weight"), [4.0]);
+    assert_eq!(values(&turned, "lm_head.weight"), [2.0], "the last model's head is its embedding");
 }
 
 #[test]

@@ -104,8 +104,11 @@ impl Reader<'_> {
         }
     }
 
-    /// `base`, `union` or a model.
+    /// `base`, `union` or a model, which older recipes write `model:org/name`.
     fn source(&mut self, value: &Value, pointer: &str) -> Option<String> {
+        let marked = value.as_str().and_then(|word| word.strip_prefix("model:"));
+        let bare = marked.map(|name| Value::String(name.trim().to_owned()));
+        let value = bare.as_ref().unwrap_or(value);
         let word = value.as_str().unwrap_or_default();
         if matches!(word, "base" | "union") {
             return Some(word.to_owned());

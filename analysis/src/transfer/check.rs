@@ -5,8 +5,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{
-    AlignedRows, Configs, Difference, Neurons, Operands, Options, Reason, Severity, TransferSource, Verdict,
-    config, neurons,
+    AlignedRows, Configs, Difference, Interpolation, Neurons, Operands, Options, Reason, Severity,
+    TransferSource, Verdict, config, interpolated, neurons,
     sums::{Sums, each_tensor},
     verdict,
 };
@@ -66,6 +66,8 @@ pub struct Report {
     pub rows: Vec<AlignedRows>,
     /// Tensors that were not measured, at most 1,000.
     pub skipped: Vec<Skipped>,
+    /// The models between the two bases, as merge recipes.
+    pub interpolation: Vec<Interpolation>,
 }
 
 /// Checks a transfer that is possible by its layouts.
@@ -78,6 +80,7 @@ pub fn check(
     configs: Configs<'_>,
     progress: Progress<'_>,
 ) -> Result<Report, Error> {
+    let operands = &operands.clone().aligned();
     let rows = TransferSource::new(operands.clone(), options)?.aligned().to_vec();
     let rule = options.rule(operands.target_base.source.tensors())?;
     let models = [operands.target_base.clone(), operands.source_tuned.clone()];
@@ -121,7 +124,19 @@ pub fn check(
     let model = measures(&total);
     told.extend(beyond);
     let (verdict, reasons) = verdict::judge(&model, &neurons, (&config, told));
-    Ok(Report { verdict, heuristic: true, reasons, model, tensors, neurons, config, rows, skipped })
+    let interpolation = interpolated::between(operands);
+    Ok(Report {
+        verdict,
+        heuristic: true,
+        reasons,
+        model,
+        tensors,
+        neurons,
+        config,
+        rows,
+        skipped,
+        interpolation,
+    })
 }
 
 fn measures(sums: &Sums) -> Measures {

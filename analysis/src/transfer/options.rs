@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use weights::TensorInfo;
 
+use super::Sparsify;
 use crate::{
     Error,
     kinship::Module,
@@ -64,6 +65,37 @@ impl fmt::Display for Preset {
     }
 }
 
+/// What becomes of a tensor that not all models of a transfer have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Missing {
+    /// The transfer is refused.
+    #[default]
+    Error,
+    /// What the target has stays as it is; what it lacks is not carried over.
+    Base,
+    /// The result does not have it.
+    Skip,
+}
+
+impl Missing {
+    /// Every policy.
+    pub const ALL: [Self; 3] = [Self::Error, Self::Base, Self::Skip];
+
+    /// As recipes write it.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Base => "base",
+            Self::Skip => "skip",
+        }
+    }
+
+    fn is_error(&self) -> bool {
+        *self == Self::Error
+    }
+}
+
 /// Options of a transfer, as a request and a recipe write them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Options {
@@ -79,6 +111,12 @@ pub struct Options {
     /// No tensor in whose name this regular expression is found.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exclude: Option<String>,
+    /// For tensors that not all models have.
+    #[serde(default, skip_serializing_if = "Missing::is_error")]
+    pub missing: Missing,
+    /// Which elements of the diff are carried over; all of them where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sparsify: Option<Sparsify>,
 }
 
 fn whole() -> Value {
@@ -87,7 +125,14 @@ fn whole() -> Value {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { preset: Preset::default(), lambda: whole(), include: None, exclude: None }
+        Self {
+            preset: Preset::default(),
+            lambda: whole(),
+            include: None,
+            exclude: None,
+            missing: Missing::Error,
+            sparsify: None,
+        }
     }
 }
 
@@ -120,6 +165,7 @@ impl Options {
             })
         };
         let (include, exclude) = (pattern(&self.include, "/include"), pattern(&self.exclude, "/exclude"));
+        faults.extend(self.sparsify.iter().flat_map(Sparsify::faults));
         let Some(lambda) = lambda.filter(|_| faults.is_empty()) else { return Err(Error::faults(faults)) };
         let depths = Depths::of(tensors.iter().map(|info| info.name.as_str()));
         let rule = Rule { preset: self.preset, lambda, include, exclude, depths };

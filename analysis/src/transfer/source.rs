@@ -6,7 +6,7 @@ use domain::Item;
 use weights::{HEAD, TensorInfo, TensorSource, is_quantised};
 
 use super::{
-    AlignedRows, Operands, Options,
+    AlignedRows, Missing, Operands, Options,
     options::Rule,
     rows::{Place, Side, align},
 };
@@ -18,6 +18,9 @@ use crate::{
     merge::tied,
 };
 
+/// Names that a warning spells out.
+const SPELLED: usize = 5;
+
 /// A fine-tune carried over to another base: tensors and dtypes of the target base, with the fine-tune's rows where
 /// it brings a tokenizer of its own.
 pub struct TransferSource {
@@ -25,6 +28,8 @@ pub struct TransferSource {
     infos: Vec<TensorInfo>,
     parts: Vec<Part>,
     aligned: Vec<AlignedRows>,
+    /// What became of tensors that not all models have.
+    told: Vec<Item>,
 }
 
 /// How one tensor of the result is made.
@@ -38,18 +43,26 @@ enum Part {
 }
 
 impl TransferSource {
-    /// Checks the three layouts against each other. A head that one of them does not store is its embedding table.
+    /// Checks the three layouts against each other, whatever wrappers are around the names; the result has the target's. A head
+    /// that one of them does not store is its embedding table.
     ///
     /// # Errors
     /// Every tensor that is missing or shaped differently, and every fault of the options, at once.
     pub fn new(operands: Operands, options: &Options) -> Result<Self, Error> {
+        let operands = operands.aligned();
         let rule = options.rule(operands.target_base.source.tensors())?;
         let mut plan = Planned { operands: &operands, rule: &rule, aligned: Vec::new() };
         let (mut rows, mut faults) = (Vec::new(), Vec::new());
-        let mut selected = false;
+        let (mut selected, mut unpaired) = (false, Unpaired::default());
         let mut fault = |name: &str, message| faults.push(Item { pointer: name.to_owned(), message });
         for (at, info) in operands.target_base.source.tensors().iter().enumerate() {
-            selected |= rule.of(info).is_some();
+            let wanted = rule.of(info).is_some();
+            if wanted && options.missing != Missing::Error && plan.lacks(info) {
+                unpaired.target.push(&info.name);
+                rows.extend((options.missing == Missing::Base).then(|| (info.clone(), Part::Copied(at))));
+                continue;
+            }
+            selected |= wanted;
             match plan.part(at, info) {
                 Ok(row) => rows.push(row),
                 Err(messages) => messages.into_iter().for_each(|message| fault(&info.name, message)),
@@ -65,6 +78,10 @@ impl TransferSource {
         for info in operands.source_tuned.source.tensors() {
             let known = target.position(&info.name).or_else(|| tied(&info.name, &**target)).is_some();
             if !known && !computed::is_buffer(&info.name) && rule.of(info).is_some() {
+                if options.missing != Missing::Error {
+                    unpaired.tuned.push(&info.name);
+                    continue;
+                }
                 let message =
                     "only the tuned model has it; the target base must have every tensor of the diff";
                 fault(&info.name, message.to_owned());
@@ -83,9 +100,10 @@ impl TransferSource {
             return Err(Error::faults(faults));
         }
         let aligned = plan.aligned;
+        let told = unpaired.told(options.missing);
         rows.sort_by(|(a, _), (b, _)| a.name.cmp(&b.name));
         let (infos, parts) = rows.into_iter().unzip();
-        Ok(Self { operands, infos, parts, aligned })
+        Ok(Self { operands, infos, parts, aligned, told })
     }
 
     /// Embeddings and heads whose rows were matched by token, in the order of the target's tensors.
@@ -110,6 +128,35 @@ fn head_to_make(operands: &Operands, rule: &Rule) -> Option<(usize, TensorInfo)>
     rule.of(&info).is_some().then_some((at, info))
 }
 
+/// Tensors that not all models have, where the options say what becomes of them.
+#[derive(Default)]
+struct Unpaired<'a> {
+    /// Of the target.
+    target: Vec<&'a str>,
+    /// Of the tuned model alone.
+    tuned: Vec<&'a str>,
+}
+
+impl Unpaired<'_> {
+    fn told(&self, missing: Missing) -> Vec<Item> {
+        let outcome = match missing {
+            Missing::Skip => "are left out",
+            Missing::Error | Missing::Base => "stay as they are",
+        };
+        let parts = [
+            (&self.target, format!("that the source models lack {outcome}")),
+            (&self.tuned, "that only the tuned model has are not carried over".to_owned()),
+        ];
+        let message = |(names, what): (&Vec<&str>, String)| {
+            let some: Vec<String> = names.iter().take(SPELLED).map(|name| format!("`{name}`")).collect();
+            let more = if names.len() > some.len() { ", …" } else { "" };
+            let message = format!("{} tensors {what}: {}{more}", names.len(), some.join(", "));
+            (!names.is_empty()).then(|| Item { pointer: "/missing".to_owned(), message })
+        };
+        parts.into_iter().filter_map(message).collect()
+    }
+}
+
 struct Planned<'a> {
     operands: &'a Operands,
     rule: &'a Rule,
@@ -117,6 +164,15 @@ struct Planned<'a> {
 }
 
 impl Planned<'_> {
+    /// Whether one of the source models has no tensor for one of the target.
+    fn lacks(&self, info: &TensorInfo) -> bool {
+        let sources = [&self.operands.source_base.source, &self.operands.source_tuned.source];
+        let has = |source: &&Arc<dyn TensorSource>| {
+            source.position(&info.name).or_else(|| tied(&info.name, &***source)).is_some()
+        };
+        !computed::is_buffer(&info.name) && !sources.iter().all(has)
+    }
+
     /// How the tensor `info`, at `at` in the target, is made; or all that is wrong with it.
     fn part(&mut self, at: usize, info: &TensorInfo) -> Result<(TensorInfo, Part), Vec<String>> {
         let copied = || Ok((info.clone(), Part::Copied(at)));
@@ -329,6 +385,10 @@ impl TensorSource for TransferSource {
 
     fn read_f32(&self, index: usize, start: u64, out: &mut [f32]) -> Result<(), weights::Error> {
         weights::decode_range(self, index, start, out)
+    }
+
+    fn cautions(&self) -> Vec<Item> {
+        self.told.clone()
     }
 
     fn metadata(&self) -> BTreeMap<String, String> {

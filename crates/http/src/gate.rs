@@ -208,7 +208,8 @@ fn reads_only(request: &HttpRequest) -> bool {
 
 /// Whether a POST to this address only asks something.
 fn only_asks(path: &str) -> bool {
-    if matches!(path, "/api/v1/sparql" | "/merges/check" | "/settings/ask-access") {
+    if matches!(path, "/api/v1/sparql" | "/api/v1/merges/explain" | "/merges/check" | "/settings/ask-access")
+    {
         return true;
     }
     if let Some(tail) = path.strip_prefix("/api/models/") {
@@ -330,6 +331,7 @@ mod tests {
     fn a_post_that_asks_is_known_by_what_its_whole_address_means() {
         for asks in [
             "/api/v1/sparql",
+            "/api/v1/merges/explain",
             "/merges/check",
             "/settings/ask-access",
             "/api/models/o/n/paths-info/main",

@@ -106,11 +106,14 @@ pub async fn plan_extract(
     let named = [("/base".to_owned(), wanted.base.as_str()), ("/tuned".to_owned(), &wanted.tuned)];
     let opened = faults.take(all_missing(registry, &named, access, opened.await).await);
     let (((base, tuned), rank), dtype) = faults.done(opened.zip(rank).zip(dtype))?;
-    let options = ExtractOptions { rank, dtype, include, exclude };
+    let options = ExtractOptions { rank, dtype, shaping: wanted.shaping, include, exclude };
     let extraction = Extraction::new(Arc::clone(&base.source), Arc::clone(&tuned.source), options)?;
-    let asked = json!({
+    let mut asked = json!({
         "rank": rank, "dtype": dtype.name(), "include": wanted.include, "exclude": wanted.exclude,
     });
+    if let (Value::Object(asked), Value::Object(shaping)) = (&mut asked, json!(wanted.shaping)) {
+        asked.extend(shaping);
+    }
     let recipe = Recipe::ExtractAdapter { base: pin(&base), tuned: pin(&tuned), options: asked };
     Ok(ExtractPlan { base, tuned, recipe, extraction })
 }

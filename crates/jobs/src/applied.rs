@@ -122,6 +122,9 @@ async fn plan_sum(registry: &Registry, sum: Sum<'_>, access: &Access) -> Result<
     if !weights::is_difference(&*diff.source) {
         faults.say("/diff", format!("`{}` is not a stored difference", diff.label));
     }
+    if options.sparsify.is_some() {
+        faults.say("/sparsify", "a stored difference is carried over whole; store it sparse instead");
+    }
     let base = faults.done(base)?.with_weights(registry).await?;
     let origins = Origins::of(registry, &diff).await?;
     let source = ApplySource::new(Arc::clone(&base.source), Arc::clone(&diff.source), &options);

@@ -176,7 +176,7 @@ impl Derived {
             }
         }
         if !self.policies.is_empty() {
-            card.push_str("\nThe models are not alike in all tensors:\n\n");
+            card.push_str("\nWhat became of tensors that are not merged among all models:\n\n");
         }
         for Item { message, .. } in self.policies.iter().map(Touched::warning) {
             card.push_str(&format!("- {message}\n"));

@@ -3,11 +3,11 @@
 use std::{collections::BTreeMap, path::Path, time::Instant};
 
 use analysis::recipe::Pinned;
-use domain::{Digest, Limits, Used};
+use domain::{Digest, Item, Limits, Used};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
-use weights::{Account, Checkpointed, TensorSource};
+use weights::{Account, Checkpointed, TensorInfo, TensorSource};
 
 use crate::{Derived, Error, Registry};
 
@@ -88,7 +88,7 @@ pub(crate) async fn record(
             Value::Object(tensor)
         })
         .collect();
-    let bytes: u64 = source.tensors().iter().map(weights::TensorInfo::bytes).sum();
+    let bytes: u64 = source.tensors().iter().map(TensorInfo::bytes).sum();
     let mut record = json!({
         "engine": { "name": "stemma", "version": env!("CARGO_PKG_VERSION") },
         "method": {
@@ -117,7 +117,26 @@ pub(crate) async fn record(
         }
         record["nonfinite"] = json!(passed);
     }
+    if let (Some(item), Some(warnings)) = (lost(source, &done.accounts), record["warnings"].as_array_mut()) {
+        warnings.push(json!(item));
+    }
     Ok(record)
+}
+
+/// That values of the result became 0, which are too small for its number format.
+fn lost(source: &dyn TensorSource, accounts: &[Account]) -> Option<Item> {
+    let told = source.tensors().iter().zip(accounts);
+    let lost: Vec<(&TensorInfo, u64)> =
+        told.filter_map(|(info, account)| Some((info, account.get("underflow")?.as_u64()?))).collect();
+    let (first, _) = lost.first()?;
+    let values: u64 = lost.iter().map(|(_, count)| count).sum();
+    let message = format!(
+        "{values} values in {} of the tensors, first in `{}`, are too small for {} and became 0; `dtype: bfloat16` holds them",
+        lost.len(),
+        first.name,
+        first.dtype
+    );
+    Some(Item { pointer: "/dtype".to_owned(), message })
 }
 
 /// Elements of one input that are no numbers, and were let through.

@@ -7,7 +7,7 @@ use std::{
 };
 
 use analysis::{
-    merge::{Input, Inputs, MergeConfig, OTHER_VOCABULARY, Stage, Touched, is_table, table_rows},
+    merge::{Input, Inputs, MergeConfig, OTHER_VOCABULARY, Stage, Touched, adapted, is_table, table_rows},
     recipe::{Pinned, Recipe},
 };
 use domain::{Digest, Fault as _, Item};
@@ -15,9 +15,11 @@ use weights::Scratch;
 
 use crate::{
     Access, Error, MergePlan, Operand, Registry,
+    adapter::bake,
     faults::is_fault,
     inherit::{fit_layers, set_template},
     open_operand,
+    operand::open_stored,
     output::fitted,
     prefix,
     strangers::{self, Together},
@@ -233,9 +235,12 @@ impl Planner<'_> {
             Digest::of(analysis::recipe::called(config.canonical(), &contents).to_string().as_bytes());
         let sets = config.together().into_iter();
         let together = sets
-            .map(|(pointer, names)| Together { pointer, models: self.behind(&names, &operands) })
+            .map(|(pointer, names)| {
+                let names: Vec<String> = names.iter().map(|name| self.whole(name).to_owned()).collect();
+                Together { pointer, models: self.behind(&names, &operands) }
+            })
             .collect();
-        let stages: Vec<&MergePlan> = refs.iter().filter_map(|name| self.made.get(name)).collect();
+        let stages: Vec<&MergePlan> = refs.iter().filter_map(|name| self.stage(name)).collect();
         Ok(MergePlan {
             method: config.merge_method.clone(),
             dtype: config.out_dtype.clone().or_else(|| config.dtype.clone()),
@@ -261,10 +266,11 @@ impl Planner<'_> {
         refs: &[String],
     ) -> Result<(BTreeMap<String, Operand>, Vec<Item>), Error> {
         let (mut operands, mut faults) = (BTreeMap::new(), Vec::new());
-        let adapted = config.lora_merge_dtype.as_deref().and_then(analysis::merge::dtype);
+        let rounded = config.lora_merge_dtype.as_deref().and_then(analysis::merge::dtype);
         for name in refs {
             // One without a name is told as such.
-            if name.is_empty() || self.faulty.contains(name) {
+            let behind = adapted(name).is_some_and(|(model, _)| self.faulty.contains(model));
+            if name.is_empty() || self.faulty.contains(name) || behind {
                 continue;
             }
             if let Some(stage) = self.made.get(name) {
@@ -272,7 +278,7 @@ impl Planner<'_> {
                 continue;
             }
             if !self.opened.contains_key(name) {
-                let opened = open_operand(self.registry, name, self.access).await;
+                let opened = self.open(name).await;
                 // A file beside the models may hold anything.
                 let whole = |operand: Operand| match config.model_refs().contains(name) {
                     true => operand.whole(),
@@ -304,7 +310,7 @@ impl Planner<'_> {
                 }
             }
             let operand = self.opened.get(name).cloned();
-            let operand = operand.map(|operand| match adapted {
+            let operand = operand.map(|operand| match rounded {
                 Some(dtype) if operand.base.is_some() => operand.rounded(dtype),
                 _ => operand,
             });
@@ -313,22 +319,63 @@ impl Planner<'_> {
         Ok((operands, faults))
     }
 
+    /// A model, or the result of a stage with an adapter applied.
+    async fn open(&self, name: &str) -> Result<Operand, Error> {
+        let Some((stage, adapter)) = self.adapted(name) else {
+            return open_operand(self.registry, name, self.access).await;
+        };
+        let (base, _) = adapted(name).unwrap_or((name, adapter));
+        let adapter = open_stored(self.registry, adapter, self.access).await?;
+        bake(adapter, stage.as_operand(base), self.registry.limits).await
+    }
+
+    /// The stage in `stage+adapter`, and the name of the adapter.
+    fn adapted<'n>(&self, name: &'n str) -> Option<(&MergePlan, &'n str)> {
+        let (model, adapter) = adapted(name)?;
+        Some((self.made.get(model)?, adapter))
+    }
+
+    /// The stage that is read under this name, as it is or with an adapter applied.
+    fn stage(&self, name: &str) -> Option<&MergePlan> {
+        self.made.get(name).or_else(|| self.adapted(name).map(|(stage, _)| stage))
+    }
+
+    /// A name without the adapter of a stage: of that its base counts.
+    fn whole<'n>(&self, name: &'n str) -> &'n str {
+        adapted(name).map(|(model, _)| model).filter(|model| self.made.contains_key(*model)).unwrap_or(name)
+    }
+
     fn pinned(&self, name: &str, operand: &Operand) -> Pinned {
-        let recipe = self.made.get(name).map(|stage| Box::new(stage.recipe.canonical()));
-        Pinned { recipe, ..pin(operand) }
+        let recipe = self.stage(name).map(|stage| Box::new(stage.recipe.canonical()));
+        let mut pinned = pin(operand);
+        let made = if self.made.contains_key(name) { Some(&mut pinned) } else { pinned.base.as_deref_mut() };
+        if let Some(made) = made.filter(|_| recipe.is_some()) {
+            made.recipe = recipe;
+        }
+        pinned
+    }
+
+    /// What else is read under this name: the adapter that a stage has.
+    fn beside(&self, name: &str, operand: &Operand) -> Option<Operand> {
+        let (_, adapter) = self.adapted(name)?;
+        Some(Operand { label: adapter.to_owned(), base: None, ..operand.clone() })
     }
 
     /// The models that these names stand for, in the place of a stage those behind it.
     fn behind(&self, names: &[String], operands: &BTreeMap<String, Operand>) -> Vec<Operand> {
         let mut parents: Vec<Operand> = Vec::new();
         for name in names {
-            let behind: Vec<&Operand> = match self.made.get(name) {
-                Some(stage) => stage.operands.iter().collect(),
-                None => operands.get(name).into_iter().collect(),
+            let own = operands.get(name);
+            let behind: Vec<Operand> = match self.stage(name) {
+                Some(stage) => {
+                    let adapter = own.and_then(|operand| self.beside(name, operand));
+                    stage.operands.iter().cloned().chain(adapter).collect()
+                }
+                None => own.into_iter().cloned().collect(),
             };
             for operand in behind {
                 if parents.iter().all(|known| known.asked != operand.asked) {
-                    parents.push(operand.clone());
+                    parents.push(operand);
                 }
             }
         }
@@ -339,8 +386,12 @@ impl Planner<'_> {
     fn models(&self, operands: BTreeMap<String, Operand>) -> BTreeMap<String, Operand> {
         let mut models = BTreeMap::new();
         for (name, operand) in operands {
-            match self.made.get(&name) {
-                Some(stage) => models.extend(stage.inputs.iter().map(|(name, o)| (name.clone(), o.clone()))),
+            match self.stage(&name) {
+                Some(stage) => {
+                    models.extend(stage.inputs.iter().map(|(name, o)| (name.clone(), o.clone())));
+                    let adapter = self.beside(&name, &operand);
+                    models.extend(adapter.map(|adapter| (adapter.label.clone(), adapter)));
+                }
                 None => drop(models.insert(name, operand)),
             }
         }

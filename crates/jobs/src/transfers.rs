@@ -76,7 +76,12 @@ pub async fn plan_transfer(
         ("/source_tuned", &wanted.source_tuned),
     ];
     let opened = faults.take(open_models(registry, named, access).await);
-    let (options, [target, base, tuned]) = faults.done(options.zip(opened))?;
+    let (options, [target, base, mut tuned]) = faults.done(options.zip(opened))?;
+    if let Some(sparsify) = &options.sparsify {
+        tuned = tuned.with_weights(registry).await?;
+        let content = tuned.content();
+        tuned.source = sparsify.thinned(&base.source, (&tuned.source, content), &registry.limits)?;
+    }
     let mut tokenizers = Tokenizers::new(registry);
     let mut named = async |operand: &Operand| Named {
         label: operand.label.clone(),

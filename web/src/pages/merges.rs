@@ -41,8 +41,8 @@ const MORE: [Extra; 6] = [
     Extra {
         key: "missing",
         label: "Tensors that some models lack",
-        words: &["base", "skip", "union"],
-        hint: "unset: an error; base copies from it, skip leaves out, union merges those that have it",
+        words: &["base", "error", "skip", "union"],
+        hint: "unset: norms and biases from the base, else an error; base copies all from it, skip leaves out, union merges those that have it",
     },
     Extra {
         key: "on_mismatch",

@@ -56,6 +56,8 @@ pub struct MethodCard {
     pub id: String,
     pub name: String,
     pub summary: String,
+    /// What an element of the result is.
+    pub formula: String,
     /// Address of the paper.
     pub reference: String,
     /// A base model is needed.

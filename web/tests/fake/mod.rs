@@ -335,6 +335,7 @@ impl Source for Fake {
             id: id.into(),
             name: format!("{name}{}", self.mark),
             summary: summary.into(),
+            formula: "b + λ·Σ wᵢ·δᵢ".into(),
             reference: "https://arxiv.org/abs/2306.01708".into(),
             needs_base: id == "ties",
             base: "needed",

@@ -12,11 +12,11 @@ const SPEC: MethodSpec = MethodSpec {
     id: "arcee_fusion",
     name: "Arcee Fusion",
     summary: "Takes over another model's elements where the change is unusually important.",
+    formula: "x where s ≥ q₅₀ + 1.5·(q₇₅ − q₂₅), else b, with s = |x − b|·KL(softmax(x) ‖ softmax(b)) by row and q its quantiles",
     reference: "https://arcee.ai/blog/meet-mergekit-v0-1-arcee-fusion-expanded-model-support-multi-gpu-acceleration",
     base: BaseNeed::Delta,
     models: ModelCount::exactly(1),
     parameters: &[],
-    ignored: &["weight", "density", "normalize"],
     laws: &[Law::Identity],
 };
 

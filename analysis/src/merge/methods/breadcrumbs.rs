@@ -9,10 +9,10 @@ const SPEC: MethodSpec = MethodSpec {
     id: "breadcrumbs",
     name: "Breadcrumbs",
     summary: "Drops the smallest and the very largest elements of each delta and adds the rest.",
+    formula: "b + λ·Σ wᵢ·δ̃ᵢ with δ̃ᵢ what is left of δᵢ = xᵢ − b without its `gamma` largest elements: the `density` largest of these; with `normalize` divided by Σ wᵢ",
     reference: "https://arxiv.org/abs/2312.06795",
     base: BaseNeed::Delta,
     models: ModelCount::from(1),
     parameters: &[WEIGHT, DENSITY, GAMMA, NORMALIZE, RESCALE, RESCALE_NORM, LAMBDA, SCOPE],
-    ignored: &[],
     laws: &[Law::Identity, Law::Symmetry, Law::FirstWeight],
 };

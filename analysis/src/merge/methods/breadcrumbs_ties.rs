@@ -9,6 +9,7 @@ const SPEC: MethodSpec = MethodSpec {
     id: "breadcrumbs_ties",
     name: "Breadcrumbs TIES",
     summary: "Breadcrumbs, with a sign elected per element.",
+    formula: "b + λ·Σ_A wᵢ·δ̃ᵢ with δ̃ᵢ as for `breadcrumbs` and A the models where wᵢ·δ̃ᵢ has the sign of Σ wᵢ·δ̃ᵢ; with `normalize` divided by Σ_A wᵢ",
     reference: "https://arxiv.org/abs/2312.06795",
     base: BaseNeed::Delta,
     models: ModelCount::from(1),
@@ -25,6 +26,5 @@ const SPEC: MethodSpec = MethodSpec {
         DIVISOR,
         ELECTION,
     ],
-    ignored: &[],
     laws: &[Law::Identity, Law::Symmetry, Law::FirstWeight],
 };

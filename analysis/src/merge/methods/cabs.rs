@@ -12,6 +12,7 @@ const SPEC: MethodSpec = MethodSpec {
     id: "cabs",
     name: "CABS",
     summary: "Keeps n of every m elements of each delta, different ones for each model; the first listed chooses first.",
+    formula: "b + λ·Σ wᵢ·δ̃ᵢ with δ̃ᵢ the n largest of every m elements of δᵢ = xᵢ − b that no model listed before has, while there are any",
     reference: "https://arxiv.org/abs/2503.01874",
     base: BaseNeed::Delta,
     models: ModelCount::from(1),
@@ -21,7 +22,6 @@ const SPEC: MethodSpec = MethodSpec {
         ParamSpec::number("m", "Elements of a group.").or(256.0).usually(2.0, 4096.0),
         LAMBDA,
     ],
-    ignored: &["density", "normalize"],
     laws: &[Law::Identity],
 };
 

@@ -8,11 +8,11 @@ const SPEC: MethodSpec = MethodSpec {
     id: "clipped",
     name: "Clipped task arithmetic",
     summary: "Adds every delta, no element of it larger than t.",
+    formula: "b + Σ clamp(xᵢ − b, −t, t)",
     reference: "https://arxiv.org/abs/2212.04089",
     base: BaseNeed::Delta,
     models: ModelCount::from(1),
     parameters: &[ParamSpec::number("t", "The largest change of an element.").or(0.01).usually(0.0, 0.1)],
-    ignored: &["weight", "density"],
     laws: &[Law::Identity, Law::Symmetry],
 };
 

@@ -9,6 +9,7 @@ const SPEC: MethodSpec = MethodSpec {
     id: "consensus_ta",
     name: "Consensus TA",
     summary: "Adds of the summed deltas those elements that matter to several of the models.",
+    formula: "b + λ·Σ δᵢ where |δᵢ| > λₘ·|Σ_{j≠i} δⱼ| for k models or more, else b, with δᵢ = xᵢ − b and λₘ = `mask_lambda`",
     reference: "https://arxiv.org/abs/2405.07813",
     base: BaseNeed::Delta,
     models: ModelCount::from(2),
@@ -23,7 +24,6 @@ const SPEC: MethodSpec = MethodSpec {
         ParamSpec::number("k", "To how many models an element must matter.").or(2.0).usually(1.0, 8.0),
         ParamSpec::number("lambda", "Factor of the combined delta.").or(0.4).usually(0.0, 2.0),
     ],
-    ignored: &["weight", "density", "normalize"],
     laws: &[Law::Identity, Law::Symmetry],
 };
 

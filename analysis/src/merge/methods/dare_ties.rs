@@ -9,6 +9,7 @@ const SPEC: MethodSpec = MethodSpec {
     id: "dare_ties",
     name: "DARE TIES",
     summary: "Drops elements of each delta at random, elects a sign per element and adds those that agree.",
+    formula: "b + λ·Σ_A wᵢ·δ̃ᵢ with δ̃ᵢ = cᵢ·mᵢ·δᵢ as for `dare_linear` and A the models where wᵢ·δ̃ᵢ has the sign of Σ wᵢ·δ̃ᵢ; with `normalize` divided by Σ_A wᵢ",
     reference: "https://arxiv.org/abs/2311.03099",
     base: BaseNeed::Delta,
     models: ModelCount::from(1),
@@ -24,6 +25,5 @@ const SPEC: MethodSpec = MethodSpec {
         DIVISOR,
         ELECTION,
     ],
-    ignored: &[],
     laws: &[Law::Identity, Law::Symmetry, Law::FirstWeight],
 };

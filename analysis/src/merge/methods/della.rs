@@ -9,6 +9,7 @@ const SPEC: MethodSpec = MethodSpec {
     id: "della",
     name: "DELLA",
     summary: "Drops elements of each delta at random, small ones more often, and adds those that agree on a sign.",
+    formula: "b + λ·Σ_A wᵢ·δ̃ᵢ with δ̃ᵢ = cᵢ·mᵢ·δᵢ as for `della_linear` and A the models where wᵢ·δ̃ᵢ has the sign of Σ wᵢ·δ̃ᵢ; with `normalize` divided by Σ_A wᵢ",
     reference: "https://arxiv.org/abs/2406.11617",
     base: BaseNeed::Delta,
     models: ModelCount::from(1),
@@ -25,6 +26,5 @@ const SPEC: MethodSpec = MethodSpec {
         DIVISOR,
         ELECTION,
     ],
-    ignored: &[],
     laws: &[Law::Identity, Law::Symmetry, Law::FirstWeight],
 };

@@ -14,11 +14,11 @@ const SPEC: MethodSpec = MethodSpec {
     id: "emr",
     name: "EMR",
     summary: "Rebuilds one model from a delta that all share, its own mask of it and its own size.",
+    formula: "b + s·m·U with δᵢ = xᵢ − b, γ = sign(Σ δᵢ), U = γ·max |δᵢ| over the models that agree with γ, m = [δⱼ·γ > 0] of the member j, s = Σ|δⱼ| / Σ|m·U| over all tensors",
     reference: "https://arxiv.org/abs/2405.17461",
     base: BaseNeed::Delta,
     models: ModelCount::from(2),
     parameters: &[MEMBER],
-    ignored: &["weight", "density", "normalize"],
     laws: &[Law::Identity],
 };
 

@@ -17,6 +17,7 @@ const SPEC: MethodSpec = MethodSpec {
     id: "importance_weighted",
     name: "Importance-weighted",
     summary: "Averages every element by how much it matters to each model, e.g. its Fisher information.",
+    formula: "Σ wᵢ·Fᵢ·xᵢ / Σ wᵢ·Fᵢ with Fᵢ the importance of the element",
     reference: "https://arxiv.org/abs/2111.09832",
     base: BaseNeed::Unused,
     models: ModelCount::from(1),
@@ -30,7 +31,6 @@ const SPEC: MethodSpec = MethodSpec {
             "Folder or file of importances, 0 or more, under the model's tensor names.",
         ),
     ],
-    ignored: &["normalize", "density"],
     laws: &[Law::Identity, Law::Symmetry, Law::FirstWeight],
 };
 

@@ -11,11 +11,11 @@ const SPEC: MethodSpec = MethodSpec {
     id: "iso_c",
     name: "Iso-C",
     summary: "Gives the summed delta of every matrix equal singular values. Takes minutes for a large matrix.",
+    formula: "b + λ·σ̄·U·Vᵀ with Σ δᵢ = U·S·Vᵀ, δᵢ = xᵢ − b, and σ̄ the mean of the singular values; anything but a matrix b + λ·mean δᵢ",
     reference: "https://arxiv.org/abs/2502.04959",
     base: BaseNeed::Delta,
     models: ModelCount::from(2),
     parameters: &[LAMBDA],
-    ignored: &["weight", "density", "normalize"],
     laws: &[Law::Identity, Law::Symmetry],
 };
 

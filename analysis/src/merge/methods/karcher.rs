@@ -13,6 +13,7 @@ const SPEC: MethodSpec = MethodSpec {
     id: "karcher",
     name: "Karcher mean",
     summary: "The mean of several models on the sphere, found by iteration; all count the same.",
+    formula: "s·m with s the mean of ‖xᵢ‖ and m the point of the sphere that minimises Σ θ(m, xᵢ/‖xᵢ‖)², reached by steps m ← cos ‖v‖·m + sin ‖v‖·v/‖v‖, v = (1/k)·Σ θᵢ/sin θᵢ·(uᵢ − cos θᵢ·m)",
     reference: "https://arxiv.org/abs/2603.04972",
     base: BaseNeed::Unused,
     models: ModelCount::from(1),
@@ -20,7 +21,6 @@ const SPEC: MethodSpec = MethodSpec {
         ParamSpec::number("max_iter", "Most steps of the iteration.").or(10.0).usually(1.0, 50.0),
         ParamSpec::number("tol", "Length of a step that ends the iteration.").or(1e-5),
     ],
-    ignored: &["weight", "density"],
     laws: &[Law::Identity, Law::Symmetry],
 };
 

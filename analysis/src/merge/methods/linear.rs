@@ -8,6 +8,7 @@ const SPEC: MethodSpec = MethodSpec {
     id: "linear",
     name: "Linear",
     summary: "Weighted average of whole models (model soup).",
+    formula: "Σ wᵢ·xᵢ / Σ wᵢ; without `normalize` Σ wᵢ·xᵢ",
     reference: "https://arxiv.org/abs/2203.05482",
     base: BaseNeed::Unused,
     models: ModelCount::from(1),
@@ -15,7 +16,6 @@ const SPEC: MethodSpec = MethodSpec {
         ParamSpec::number("weight", "Share of this model.").per_model().usually(0.0, 1.0),
         ParamSpec::flag("normalize", "Divide by the sum of the weights.").on(),
     ],
-    ignored: &["density"],
     laws: &[Law::Identity, Law::Symmetry, Law::FirstWeight],
 };
 

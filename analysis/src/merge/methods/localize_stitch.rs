@@ -9,11 +9,11 @@ const SPEC: MethodSpec = MethodSpec {
     id: "localize_stitch",
     name: "Localize-and-Stitch",
     summary: "Adds the largest elements of each delta over the whole model; where several models have one, their mean.",
+    formula: "b + Σ_A δᵢ / |A| with δᵢ = xᵢ − b and A the models of whose delta over the whole model the element is one of the `density` largest",
     reference: "https://arxiv.org/abs/2408.13656",
     base: BaseNeed::Delta,
     models: ModelCount::from(1),
     parameters: &[DENSITY.or(0.1)],
-    ignored: &["weight", "normalize"],
     laws: &[Law::Identity, Law::Symmetry],
 };
 

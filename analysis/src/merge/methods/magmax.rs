@@ -8,11 +8,11 @@ const SPEC: MethodSpec = MethodSpec {
     id: "magmax",
     name: "MagMax",
     summary: "Adds at every element the delta of largest magnitude; of equal ones the model listed later wins.",
+    formula: "b + λ·δⱼ with δᵢ = xᵢ − b and j the model where |δⱼ| is largest, of equal ones the later",
     reference: "https://arxiv.org/abs/2407.06322",
     base: BaseNeed::Delta,
     models: ModelCount::from(1),
     parameters: &[ParamSpec::number("lambda", "Factor of the combined delta.").or(0.5).usually(0.0, 2.0)],
-    ignored: &["weight", "density", "normalize"],
     laws: &[Law::Identity],
 };
 

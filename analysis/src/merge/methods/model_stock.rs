@@ -11,6 +11,7 @@ const SPEC: MethodSpec = MethodSpec {
     id: "model_stock",
     name: "Model Stock",
     summary: "Moves the base towards the mean of its fine-tunes, the further the more their deltas agree.",
+    formula: "b + t·(x̄ − b) with x̄ the mean of the k models, c the mean cosine between their deltas and t = k·c / (1 + (k − 1)·c), from 0 to 1 with `clamp_t`",
     reference: "https://arxiv.org/abs/2403.19522",
     base: BaseNeed::Delta,
     models: ModelCount::from(2),
@@ -23,7 +24,6 @@ const SPEC: MethodSpec = MethodSpec {
         .on(),
         ParamSpec::flag("legacy_eps", "mergekit's fixed threshold, under which small deltas have no angle."),
     ],
-    ignored: &["weight", "density", "normalize"],
     laws: &[Law::Identity, Law::Symmetry],
 };
 

@@ -9,6 +9,7 @@ const SPEC: MethodSpec = MethodSpec {
     id: "multislerp",
     name: "Multi-SLERP",
     summary: "Weighted barycentre of several models on the sphere, or of their deltas when a base is given.",
+    formula: "b + r·(cos φ·m + sin φ·v/φ) with uᵢ = δᵢ/‖δᵢ‖, m = Σ wᵢ·uᵢ / ‖Σ wᵢ·uᵢ‖, v = Σ wᵢ·(uᵢ − ⟨uᵢ, m⟩·m), φ = ‖v‖, r = Σ wᵢ·‖δᵢ‖, δᵢ = xᵢ − b (without a base b = 0)",
     reference: "https://goddard.blog/posts/multislerp-wow-what-a-cool-idea",
     base: BaseNeed::Optional,
     models: ModelCount::from(1),
@@ -17,7 +18,6 @@ const SPEC: MethodSpec = MethodSpec {
         ParamSpec::flag("normalize_weights", "Divide the weights by their sum.").on(),
         ParamSpec::number("eps", "Length below which a vector has no direction.").or(1e-8),
     ],
-    ignored: &["density"],
     laws: &[Law::Identity, Law::Symmetry, Law::FirstWeight],
 };
 

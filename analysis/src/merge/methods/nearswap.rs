@@ -12,11 +12,11 @@ const SPEC: MethodSpec = MethodSpec {
     id: "nearswap",
     name: "NearSwap",
     summary: "Moves every element of the base towards another model's, by at most t.",
+    formula: "b + clamp(x − b, −t, t)",
     reference: "https://huggingface.co/alchemonaut/QuartetAnemoi-70B-t0.0001",
     base: BaseNeed::Delta,
     models: ModelCount::exactly(1),
     parameters: &[ParamSpec::number("t", "The farthest an element moves.").usually(0.0, 0.01)],
-    ignored: &["weight", "density", "normalize"],
     laws: &[Law::Identity],
 };
 

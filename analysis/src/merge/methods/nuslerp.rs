@@ -23,6 +23,7 @@ const SPEC: MethodSpec = MethodSpec {
     id: "nuslerp",
     name: "NuSlerp",
     summary: "Spherical interpolation of two models by their weights, or of their deltas when a base is given.",
+    formula: "b + (sin((1 − t)·θ)·δ₁ + sin(t·θ)·δ₂) / sin θ with t = w₂ / (w₁ + w₂), δᵢ = xᵢ − b (without a base b = 0) and θ the angle between them; by row or by column with `axis`",
     reference: "https://dl.acm.org/doi/10.1145/325165.325242",
     base: BaseNeed::Optional,
     models: ModelCount::exactly(2),
@@ -32,7 +33,6 @@ const SPEC: MethodSpec = MethodSpec {
         ParamSpec::flag("nuslerp_flatten", "mergekit's word for `axis`: off means rows.").on(),
         ParamSpec::flag("nuslerp_row_wise", "mergekit's word for `axis`: with flattening off, columns."),
     ],
-    ignored: &["density"],
     laws: &[Law::Identity, Law::Symmetry, Law::FirstWeight],
 };
 

@@ -8,11 +8,11 @@ const SPEC: MethodSpec = MethodSpec {
     id: "passthrough",
     name: "Passthrough",
     summary: "One model as it is; tensors chosen by name may be scaled.",
+    formula: "scale·x",
     reference: "https://arxiv.org/abs/2312.15166",
     base: BaseNeed::Unused,
     models: ModelCount::exactly(1),
     parameters: &[ParamSpec::number("scale", "Factor of the tensor.").per_model().or(1.0).usually(0.0, 1.0)],
-    ignored: &["weight", "density"],
     laws: &[Law::Identity],
 };
 

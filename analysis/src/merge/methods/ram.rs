@@ -11,11 +11,11 @@ const SPEC: MethodSpec = MethodSpec {
     id: "ram",
     name: "RAM",
     summary: "Adds what one model alone has changed whole, and what several have changed as their mean.",
+    formula: "b + Σ_A δᵢ / |A| with δᵢ = xᵢ − b and A the models where |δᵢ| > ε",
     reference: "https://arxiv.org/abs/2601.13572",
     base: BaseNeed::Delta,
     models: ModelCount::from(1),
     parameters: &[NO_CHANGE],
-    ignored: &["weight", "density", "normalize"],
     laws: &[Law::Identity, Law::Symmetry],
 };
 

@@ -12,6 +12,7 @@ const SPEC: MethodSpec = MethodSpec {
     id: "ramplus_tl",
     name: "RAM+ (tensor-local)",
     summary: "RAM, with what one model alone has changed enlarged to make up for what is averaged away.",
+    formula: "b + Σ_A δᵢ / |A| with δᵢ = xᵢ − b and A the models where |δᵢ| > ε; where A is one model alone b + (1 + r·min(α, ρᵢ))·δᵢ, ρᵢ the ratio of the elements it shares to those it has alone",
     reference: "https://arxiv.org/abs/2601.13572",
     base: BaseNeed::Delta,
     models: ModelCount::from(1),
@@ -22,7 +23,6 @@ const SPEC: MethodSpec = MethodSpec {
             .usually(0.0, 1.0),
         ParamSpec::number("alpha", "The largest ratio that counts.").or(0.2).usually(0.0, 1.0),
     ],
-    ignored: &["weight", "density", "normalize"],
     laws: &[Law::Identity, Law::Symmetry],
 };
 

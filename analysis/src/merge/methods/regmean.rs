@@ -23,6 +23,7 @@ const SPEC: MethodSpec = MethodSpec {
     id: "regmean",
     name: "RegMean",
     summary: "Solves for the matrices that answer most like every model on its own inputs; averages the rest.",
+    formula: "M + Σ (Wᵢ − M)·Ĝᵢ·(Σ Ĝᵢ)⁺ with M the mean of the matrices Wᵢ and Ĝᵢ the Gram matrix of the inputs of model i, its off-diagonal elements times `off_diagonal`; anything else averaged",
     reference: "https://arxiv.org/abs/2212.09849",
     base: BaseNeed::Unused,
     models: ModelCount::from(1),
@@ -32,7 +33,6 @@ const SPEC: MethodSpec = MethodSpec {
             .or(0.9)
             .usually(0.0, 1.0),
     ],
-    ignored: &["weight", "normalize", "density"],
     laws: &[Law::Identity, Law::Symmetry],
 };
 

@@ -23,6 +23,7 @@ const SPEC: MethodSpec = MethodSpec {
     id: "sce",
     name: "SCE",
     summary: "Keeps the elements that vary most between the models and weighs each model by the size of its delta.",
+    formula: "b + Σ_A vᵢ·δ̃ᵢ / Σ_A vᵢ with δ̃ᵢ what δᵢ = xᵢ − b has at the `select_topk` elements of largest variance over the models, vᵢ = Σ δ̃ᵢ² and A the models where δ̃ᵢ has the sign of Σ δ̃ᵢ",
     reference: "https://arxiv.org/abs/2408.07990",
     base: BaseNeed::Delta,
     models: ModelCount::from(1),
@@ -36,7 +37,6 @@ const SPEC: MethodSpec = MethodSpec {
         ),
         ELECTION,
     ],
-    ignored: &["weight", "density", "normalize"],
     laws: &[Law::Identity, Law::Symmetry],
 };
 

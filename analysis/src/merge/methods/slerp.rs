@@ -13,11 +13,11 @@ const SPEC: MethodSpec = MethodSpec {
     id: "slerp",
     name: "Slerp",
     summary: "Spherical interpolation between two models; close relatives are interpolated linearly.",
+    formula: "(sin((1 − t)·θ)·x₀ + sin(t·θ)·x₁) / sin θ, θ the angle between the tensors x₀ (base) and x₁ as vectors; where they are nearly parallel (1 − t)·x₀ + t·x₁",
     reference: "https://dl.acm.org/doi/10.1145/325165.325242",
     base: BaseNeed::Endpoint,
     models: ModelCount::exactly(2),
     parameters: &[ParamSpec::number("t", "0 gives the base model, 1 the other.").usually(0.0, 1.0)],
-    ignored: &["weight", "density", "normalize"],
     laws: &[Law::Identity],
 };
 

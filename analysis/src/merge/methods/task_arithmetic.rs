@@ -9,10 +9,10 @@ const SPEC: MethodSpec = MethodSpec {
     id: "task_arithmetic",
     name: "Task arithmetic",
     summary: "Adds the weighted deltas of several fine-tunes to their base.",
+    formula: "b + λ·Σ wᵢ·δᵢ with δᵢ = xᵢ − b; with `normalize` the sum is divided by Σ wᵢ",
     reference: "https://arxiv.org/abs/2212.04089",
     base: BaseNeed::Delta,
     models: ModelCount::from(1),
     parameters: &[WEIGHT, NORMALIZE, LAMBDA],
-    ignored: &["density"],
     laws: &[Law::Identity, Law::Symmetry, Law::FirstWeight],
 };

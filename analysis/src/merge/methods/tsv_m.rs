@@ -13,11 +13,11 @@ const SPEC: MethodSpec = MethodSpec {
     id: "tsv_m",
     name: "TSV-Merge",
     summary: "Adds the largest singular directions of every delta, made orthogonal first. Takes minutes for a large matrix.",
+    formula: "b + λ·U·S·Vᵀ with U, S and V the largest singular directions of every δᵢ = xᵢ − b side by side, a share 1/k of each, U and V made orthogonal together; anything but a matrix b + λ·mean δᵢ",
     reference: "https://arxiv.org/abs/2412.00081",
     base: BaseNeed::Delta,
     models: ModelCount::from(2),
     parameters: &[LAMBDA],
-    ignored: &["weight", "density", "normalize"],
     laws: &[Law::Identity, Law::Symmetry],
 };
 

@@ -15,6 +15,7 @@ const SPEC: MethodSpec = MethodSpec {
     id: "wudi",
     name: "WUDI",
     summary: "Solves for the delta of every matrix that interferes least between the models. Takes minutes for a large matrix.",
+    formula: "b + λ·D with D the solution of D·(Σ Pᵢ + ρ·1) = Σ δᵢ·Pᵢ + ρ·Σ δᵢ, Pᵢ = δᵢᵀ·δᵢ/‖δᵢ‖², δᵢ = xᵢ − b, ρ = ridge·k/columns; anything but a matrix b + λ·mean δᵢ",
     reference: "https://arxiv.org/abs/2503.08099",
     base: BaseNeed::Delta,
     models: ModelCount::from(2),
@@ -24,7 +25,6 @@ const SPEC: MethodSpec = MethodSpec {
             .or(0.1)
             .usually(0.001, 1.0),
     ],
-    ignored: &["weight", "density", "normalize"],
     laws: &[Law::Identity, Law::Symmetry],
 };
 

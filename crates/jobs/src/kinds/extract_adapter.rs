@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use analysis::lowrank::Shaping;
 use domain::{Digest, RepoId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -31,6 +32,8 @@ pub struct ExtractPayload {
     pub exclude: Option<String>,
     /// Number format of the factors.
     pub dtype: Option<String>,
+    #[serde(flatten)]
+    pub shaping: Shaping,
     pub output: RepoId,
     /// Digests of the inputs when the job was queued.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

@@ -99,6 +99,15 @@ pub struct ExtractArgs {
     /// float32, float16, bfloat16 or float64 [default: float32].
     #[arg(long)]
     pub dtype: Option<String>,
+    /// Keep only singular values above this, the largest in any case.
+    #[arg(long, default_value_t = 0.0)]
+    pub sv_epsilon: f64,
+    /// Factors for tables of tokens and the head too, instead of storing them whole.
+    #[arg(long)]
+    pub embed_lora: bool,
+    /// All of each singular value in A and none in B, instead of its root in both.
+    #[arg(long)]
+    pub no_distribute_scale: bool,
     #[command(flatten)]
     pub target: Target,
 }

@@ -2,14 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
-use analysis::{transfer::Preset, transplant::Fill};
+use analysis::{
+    transfer::{Missing, Preset, Sparsify},
+    transplant::Fill,
+};
 use clap::Args;
 use serde_json::Value;
 
 use super::MergekitOptions;
 
 /// Where a result goes.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct Target {
     /// Folder to write.
     #[arg(required_unless_present = "dry_run")]
@@ -41,12 +44,20 @@ pub struct Writing {
 
 /// A merge.
 #[derive(Debug, Args)]
+#[command(mut_arg("out", |arg| arg.required_unless_present("explain")))]
 pub struct MergeArgs {
     /// mergekit's YAML; models are ids or checkpoint folders.
     #[arg(value_name = "CONFIG.yml")]
     pub recipe: PathBuf,
     #[command(flatten)]
     pub writing: Writing,
+    /// Only tell which values every tensor gets, or every one with PART in its name; nothing is written.
+    #[arg(long, value_name = "PART", num_args = 0..=1, require_equals = true)]
+    pub explain: Option<Option<String>>,
+    /// Make the result of the document with this `name`, of a recipe of several [default: every one that no other uses, each
+    /// in a folder of its name within OUT; registered as ORG/NAME with `--register ORG/`].
+    #[arg(long, value_name = "NAME")]
+    pub document: Option<String>,
     #[command(flatten)]
     pub mergekit: MergekitOptions,
 }
@@ -102,6 +113,25 @@ pub struct TransferOptions {
     /// No tensor in whose name this regular expression is found.
     #[arg(long)]
     pub exclude: Option<String>,
+    /// Tensors that not all models have: error, base (what the target has stays as it is) or skip (left out).
+    #[arg(long, value_parser = missing, default_value = "error")]
+    pub missing: Missing,
+    /// Carry over only some elements of the diff: {"kind": "magnitude", "density": 0.2}, or middle with gamma, random with seed,
+    /// magprune with epsilon and seed.
+    #[arg(long, value_parser = sparsify, value_name = "JSON", conflicts_with = "diff")]
+    pub sparsify: Option<Sparsify>,
+}
+
+fn missing(text: &str) -> Result<Missing, String> {
+    Missing::ALL.into_iter().find(|missing| missing.label() == text).ok_or_else(|| {
+        let known = Missing::ALL.map(Missing::label).join(", ");
+        format!("there are {known}")
+    })
+}
+
+fn sparsify(text: &str) -> Result<Sparsify, String> {
+    serde_json::from_str(text)
+        .map_err(|error| format!("expected {{\"kind\": \"magnitude\", \"density\": 0.2}}: {error}"))
 }
 
 fn preset(text: &str) -> Result<Preset, String> {

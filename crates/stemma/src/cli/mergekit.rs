@@ -5,7 +5,7 @@ use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, parser::Va
 use jobs::Extras;
 
 /// Options as mergekit-yaml has them.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct MergekitOptions {
     /// Chooses the random masks, whatever the recipe's seed.
     #[arg(long, alias = "seed")]
@@ -41,7 +41,7 @@ pub struct MergekitOptions {
 }
 
 /// Options that change nothing here, as they were given: taken, so that command lines written for mergekit-yaml run.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct Idle(Vec<&'static Unused>);
 
 /// What an option is followed by.

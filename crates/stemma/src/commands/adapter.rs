@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use analysis::lowrank::Shaping;
 use domain::RepoId;
 use jobs::{Access, Adapter, BakePayload, ExtractForecast, ExtractPayload, Pin, Pulse};
 
@@ -24,7 +25,9 @@ pub async fn run(context: Context, command: AdapterCommand) -> Result<(), Failur
 }
 
 async fn extract(context: Context, args: ExtractArgs) -> Result<(), Failure> {
-    let ExtractArgs { base, tuned, rank, include, exclude, dtype, target } = args;
+    let ExtractArgs { base, tuned, rank, include, exclude, dtype, target, .. } = args;
+    let (sv_epsilon, embed_lora) = (args.sv_epsilon, args.embed_lora);
+    let shaping = Shaping { sv_epsilon, embed_lora, distribute_scale: !args.no_distribute_scale };
     let registry = wiring::open(&context.config).await?;
     if let Some(out) = target.folder()
         && fs_err::read_dir(out).is_ok_and(|mut files| files.next().is_some())
@@ -33,7 +36,8 @@ async fn extract(context: Context, args: ExtractArgs) -> Result<(), Failure> {
     }
     let plan = async |output: &RepoId| {
         let (rank, energy, output, pins) = (rank.rank, rank.energy, output.clone(), BTreeMap::new());
-        let payload = ExtractPayload { base, tuned, rank, energy, include, exclude, dtype, output, pins };
+        let payload =
+            ExtractPayload { base, tuned, rank, energy, include, exclude, dtype, shaping, output, pins };
         jobs::plan_extract(&registry, &payload, &Access::Folders(Pin::Content)).await
     };
     let (output, plan) = id_beside(&target, plan).await?;

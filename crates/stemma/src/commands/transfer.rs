@@ -59,8 +59,8 @@ impl Wanted {
 }
 
 fn options(asked: TransferOptions) -> Options {
-    let TransferOptions { preset, lambda, include, exclude } = asked;
-    Options { preset, lambda, include, exclude }
+    let TransferOptions { preset, lambda, include, exclude, missing, sparsify } = asked;
+    Options { preset, lambda, include, exclude, missing, sparsify }
 }
 
 /// Adds a stored difference to another base.
@@ -132,6 +132,10 @@ fn lines(report: &Report) -> Vec<String> {
     for (name, number) in numbers {
         let number = number.map_or_else(|| "undefined".to_owned(), |number| format!("{number:.4}"));
         lines.push(format!("{name:<36}{number}"));
+    }
+    if !report.interpolation.is_empty() {
+        let count = report.interpolation.len();
+        lines.push(format!("{count} recipes of the models between the bases: `interpolation` with --json"));
     }
     for rows in &report.rows {
         lines.push(format!(

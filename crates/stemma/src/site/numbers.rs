@@ -35,6 +35,7 @@ pub fn methods() -> Vec<MethodCard> {
             id: text(spec, "id"),
             name: text(spec, "name"),
             summary: text(spec, "summary"),
+            formula: text(spec, "formula"),
             reference: text(spec, "reference"),
             needs_base: spec
                 .get("base")

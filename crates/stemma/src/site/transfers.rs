@@ -55,7 +55,7 @@ fn read(form: &TransferForm) -> Result<(TransferPayload, Option<RepoId>, Vec<Ite
         target_base: form.target_base.trim().to_owned(),
         source_base: form.source_base.trim().to_owned(),
         source_tuned: form.source_tuned.trim().to_owned(),
-        options: Options { preset, lambda, include, exclude },
+        options: Options { preset, lambda, include, exclude, ..Options::default() },
         output: output.clone().map_or_else(|| super::output_id(UNNAMED), Ok)?,
         pins: std::collections::BTreeMap::new(),
     };
