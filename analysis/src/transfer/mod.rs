@@ -12,7 +12,7 @@ mod sums;
 mod tests;
 mod verdict;
 
-pub use check::{Measures, Report, TensorMeasures, check};
+pub use check::{Coverage, Measures, Report, TensorMeasures, check};
 pub(crate) use config::differing;
 pub use config::{Configs, Difference, Severity};
 pub use neurons::Neurons;
