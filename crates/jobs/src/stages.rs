@@ -8,7 +8,7 @@ use std::{
 
 use analysis::{
     merge::{Input, Inputs, MergeConfig, OTHER_VOCABULARY, Stage, Touched, is_table, table_rows},
-    recipe::{Pinned, Recipe},
+    recipe::Recipe,
 };
 use domain::{Digest, Fault as _, Item};
 use weights::Scratch;
@@ -19,6 +19,7 @@ use crate::{
     inherit::{fit_layers, set_template},
     open_operand,
     output::fitted,
+    planned::Planned,
     prefix,
     strangers::{self, Together},
     submit::{Needs, pin},
@@ -226,22 +227,20 @@ impl Planner<'_> {
         }
         let recipe = Recipe::Merge {
             config: config.canonical(),
-            inputs: operands.iter().map(|(name, o)| (name.clone(), self.pinned(name, o))).collect(),
+            inputs: operands.iter().map(|(name, operand)| (name.clone(), pin(operand))).collect(),
         };
         let contents = inputs.iter().map(|(name, input)| (name.as_str(), input.content.as_str())).collect();
         let content =
             Digest::of(analysis::recipe::called(config.canonical(), &contents).to_string().as_bytes());
         let sets = config.together().into_iter();
-        let together = sets
-            .map(|(pointer, names)| Together { pointer, models: self.behind(&names, &operands) })
-            .collect();
-        let stages: Vec<&MergePlan> = refs.iter().filter_map(|name| self.made.get(name)).collect();
+        let together =
+            sets.map(|(pointer, names)| Together { pointer, models: behind(&names, &operands) }).collect();
         Ok(MergePlan {
             method: config.merge_method.clone(),
             dtype: config.out_dtype.clone().or_else(|| config.dtype.clone()),
-            operands: self.behind(&config.merged_refs(), &operands),
-            behind: stages.iter().map(|stage| stage.needs()).fold(Needs::default(), Needs::add),
-            inputs: self.models(operands),
+            operands: behind(&config.merged_refs(), &operands),
+            behind: operands.values().map(Operand::needs).fold(Needs::default(), Needs::add),
+            inputs: all_models(operands),
             heir,
             recipe,
             vocabulary: table_rows(&source),
@@ -312,40 +311,29 @@ impl Planner<'_> {
         }
         Ok((operands, faults))
     }
+}
 
-    fn pinned(&self, name: &str, operand: &Operand) -> Pinned {
-        let recipe = self.made.get(name).map(|stage| Box::new(stage.recipe.canonical()));
-        Pinned { recipe, ..pin(operand) }
-    }
-
-    /// The models that these names stand for, in the place of a stage those behind it.
-    fn behind(&self, names: &[String], operands: &BTreeMap<String, Operand>) -> Vec<Operand> {
-        let mut parents: Vec<Operand> = Vec::new();
-        for name in names {
-            let behind: Vec<&Operand> = match self.made.get(name) {
-                Some(stage) => stage.operands.iter().collect(),
-                None => operands.get(name).into_iter().collect(),
-            };
-            for operand in behind {
-                if parents.iter().all(|known| known.asked != operand.asked) {
-                    parents.push(operand.clone());
-                }
-            }
+/// The models that these names stand for, in the place of one that is computed those behind it.
+fn behind(names: &[String], operands: &BTreeMap<String, Operand>) -> Vec<Operand> {
+    let mut parents: Vec<Operand> = Vec::new();
+    for operand in names.iter().filter_map(|name| operands.get(name)).flat_map(Operand::behind) {
+        if parents.iter().all(|known| known.asked != operand.asked) {
+            parents.push(operand.clone());
         }
-        parents
     }
+    parents
+}
 
-    /// All models that must be there, also for the stages.
-    fn models(&self, operands: BTreeMap<String, Operand>) -> BTreeMap<String, Operand> {
-        let mut models = BTreeMap::new();
-        for (name, operand) in operands {
-            match self.made.get(&name) {
-                Some(stage) => models.extend(stage.inputs.iter().map(|(name, o)| (name.clone(), o.clone()))),
-                None => drop(models.insert(name, operand)),
-            }
+/// All models that must be there, also for those that are computed.
+fn all_models(operands: BTreeMap<String, Operand>) -> BTreeMap<String, Operand> {
+    let mut models = BTreeMap::new();
+    for (name, operand) in operands {
+        match &operand.planned {
+            Some(planned) => models.extend(planned.inputs.iter().map(|(name, o)| (name.clone(), o.clone()))),
+            None => drop(models.insert(name, operand)),
         }
-        models
     }
+    models
 }
 
 impl MergePlan {
@@ -356,9 +344,16 @@ impl MergePlan {
         own + self.behind
     }
 
-    /// The result as a model for other merges.
-    fn as_operand(&self, name: &str) -> Operand {
+    /// The result as a model for whatever works on one.
+    pub(crate) fn as_operand(&self, name: &str) -> Operand {
+        let planned = Planned {
+            recipe: self.recipe.canonical(),
+            operands: self.operands.clone(),
+            inputs: self.inputs.clone(),
+            needs: self.needs(),
+        };
         Operand {
+            planned: Some(Arc::new(planned)),
             asked: name.to_owned(),
             label: name.to_owned(),
             id: None,

@@ -69,7 +69,8 @@ pub async fn merge(context: Context, args: MergeArgs) -> Result<(), Failure> {
     let (id, plan) = id_beside(&target, plan).await?;
     let Some(out) = target.folder() else {
         plan.fits(&registry.scratch)?;
-        let forecast = plan.forecast(1 + u64::from(target.register.is_some()), &registry.scratch);
+        let mut forecast = plan.forecast(1 + u64::from(target.register.is_some()), &registry.scratch);
+        forecast.made = jobs::made_before(&registry, &plan.recipe).await?;
         foretell(&context, &forecast, lines);
         return Ok(());
     };
@@ -124,7 +125,8 @@ fn lines(forecast: &Forecast) -> Vec<String> {
         format!("needs {memory} of memory and {disk} of disk at most{free}"),
     ];
     let rows = vocabulary.as_ref().map(|rows| format!("a vocabulary of {rows} rows"));
-    told.into_iter().chain(rows).chain(forecast.warnings.iter().map(caution)).collect()
+    let made = forecast.made.as_ref().map(|model| format!("{model} was made by this recipe"));
+    told.into_iter().chain(rows).chain(made).chain(forecast.warnings.iter().map(caution)).collect()
 }
 
 /// A warning as a line; one without a place has no pointer.
