@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use actix_web::{HttpRequest, HttpResponse, get, post};
 use http::{Problem, Result};
-use jobs::{Access, AppliedPlan, ApplyPayload, DiffForm, DiffPayload};
+use jobs::{Access, AppliedPlan, ApplyPayload, DiffForm, DiffPayload, Reading};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
@@ -23,14 +23,18 @@ use crate::{
 pub struct DiffQuery {
     pub a: String,
     pub b: String,
+    /// Read the weights also where more of them differ than `compare_bytes` says; sketches answer without it, with standard errors.
+    #[serde(default)]
+    pub exact: bool,
 }
 
-/// Per-tensor comparison of `a` and `b`.
+/// Per-tensor comparison of `a` and `b`: `exact` says whether no number is an estimate. What has equal digests is not read.
 #[utoipa::path(tag = "diffs", params(DiffQuery), responses((status = 200, description = "verdict and tensor table", body = Object), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 #[get("/api/v1/diffs")]
 pub async fn get_diff(registry: Seen, query: Query<DiffQuery>) -> Result<HttpResponse> {
-    let compared = jobs::compare(&registry, &query.a, &query.b, &Access::registry()).await;
-    Ok(HttpResponse::Ok().json(compared.map_err(|error| Problem::from(error).of_parameters())?))
+    let reading = if query.exact { Reading::Weights } else { Reading::Stored };
+    let compared = jobs::compare(&registry, [&query.a, &query.b], (&Access::registry(), reading)).await;
+    Ok(HttpResponse::Ok().json(&*compared.map_err(|error| Problem::from(error).of_parameters())?))
 }
 
 /// Ask for `tuned − base` as a safetensors blob.

@@ -103,6 +103,7 @@ pub fn configure(cfg: &mut ServiceConfig, limits: &domain::Limits, doors: http::
         .service(merges::list_methods)
         .service(merges::create_merge)
         .service(explained::explain_merge)
+        .service(merges::download_merge)
         .service(imports::create_import)
         .service(watches::list_watches)
         .service(watches::create_watch)

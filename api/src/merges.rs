@@ -2,8 +2,9 @@
 
 use std::{collections::BTreeMap, num::NonZeroU64};
 
-use actix_web::{HttpRequest, HttpResponse, get, post};
+use actix_web::{HttpRequest, HttpResponse, body::SizedStream, get, http::header, post, web::Bytes};
 use analysis::merge::Touched;
+use futures::TryStreamExt as _;
 use http::{Problem, ProblemItem, Result};
 use jobs::{Access, Extras, Forecast, MergePayload, MergePlan};
 use serde::{Deserialize, Serialize};
@@ -75,6 +76,9 @@ pub struct ForecastView {
     pub disk_bytes: u64,
     /// Bytes of disk that are left where the merge would work; null where that cannot be told.
     pub free_disk_bytes: Option<u64>,
+    /// A model here that the recipe made before, whose tensors the job takes over where they are to lie in files of the same
+    /// sizes; null where there is none.
+    pub made: Option<String>,
     /// Always empty: a recipe with faults is refused, and the refusal lists them.
     pub faults: Vec<ProblemItem>,
     /// What the recipe probably does not mean.
@@ -120,6 +124,7 @@ impl From<Forecast> for ForecastView {
             memory_bytes: told.memory_bytes,
             disk_bytes: told.disk_bytes,
             free_disk_bytes: told.free_disk_bytes,
+            made: told.made,
             faults: told.faults.into_iter().map(ProblemItem::from).collect(),
             warnings: told.warnings.into_iter().map(ProblemItem::from).collect(),
             policies: told.policies.into_iter().map(PolicyView::from).collect(),
@@ -149,6 +154,7 @@ pub async fn create_merge(
         // Once in scratch and once as blobs.
         let mut forecast = plan.forecast(2, &registry.scratch);
         forecast.warnings.extend(jobs::warned(&registry, &plan.models()).await?);
+        forecast.made = jobs::made_before(&registry, &plan.recipe).await?;
         Ok(ForecastView::from(forecast))
     };
     if let Some(told) = named::looked((&registry, *options), output.as_deref(), plan, show).await? {
@@ -158,4 +164,28 @@ pub async fn create_merge(
     let payload = MergePayload { yaml: config, output, extras, pins: BTreeMap::new() };
     let job = jobs::submit(&registry, payload, idempotency_key(&request)?).await?;
     Ok(accepted(&job))
+}
+
+/// A merge that is sent and not kept.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MergeDownload {
+    /// mergekit YAML, as for `POST /api/v1/merges`.
+    pub config: String,
+}
+
+/// The weights of a merge that is computed while they are sent, as one safetensors file: no model is made of it here. Its length
+/// and its entity tag, which is the same for the same recipe and contents, are known before the first byte; what cannot be
+/// computed on the way breaks the answer off. A few at once are computed (`merge_downloads`).
+#[utoipa::path(tag = "merges", request_body = MergeDownload, responses((status = 200, description = "bytes of a safetensors file"), (status = 503, description = "as many are computed as may be at once", body = Problem, content_type = "application/problem+json"), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[post("/api/v1/merges/download")]
+pub async fn download_merge(registry: Seen, Body(wanted): Body<MergeDownload>) -> Result<HttpResponse> {
+    let sent = jobs::stream_merge(&registry, &wanted.config, &Access::registry()).await?;
+    Ok(HttpResponse::Ok()
+        .insert_header((header::ETAG, http::strong_etag(sent.tag.hex())))
+        .insert_header((header::CONTENT_DISPOSITION, "attachment; filename=\"model.safetensors\""))
+        .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .insert_header((header::CONTENT_ENCODING, "identity"))
+        .content_type("application/octet-stream")
+        .body(SizedStream::new(sent.bytes, sent.body.map_ok(Bytes::from))))
 }

@@ -199,3 +199,59 @@ async fn a_dry_run_of_whatever_makes_a_job_checks_and_queues_nothing() {
     let jobs = place.get("/api/v1/jobs").await;
     assert_eq!(jobs.body["items"].as_array().unwrap().len(), 1, "{jobs:?}");
 }
+
+#[actix_web::test]
+async fn a_recipe_that_was_carried_out_before_takes_over_its_tensors_and_the_dry_run_says_so() {
+    let place = place().await;
+    let dry = || async { place.post("/api/v1/merges?dry_run=true", json!({ "config": SOUP })).await };
+    let sharded = |output: &str| json!({ "config": SOUP, "output": output, "out_shard_size": 64 });
+    let log = |job: &support::Answer| job.body["log"].to_string();
+    let before = dry().await;
+
+    let first = place.worked(&place.merge(SOUP, "me/one").await).await;
+    let after = dry().await;
+    let second = place.worked(&place.merge(SOUP, "me/two").await).await;
+    let cut = place.worked(&place.post("/api/v1/merges", sharded("me/cut")).await).await;
+    let other = place.worked(&place.merge(&SOUP.replace("weight: 1", "weight: 2"), "me/other").await).await;
+
+    assert_eq!((&before.body["made"], &after.body["made"]), (&Value::Null, &"me/one".into()), "{after:?}");
+    for (job, computed) in [(&first, true), (&second, false), (&cut, true), (&other, true)] {
+        assert_eq!(job.body["state"], "succeeded", "{job:?}");
+        assert_eq!(log(job).contains("writing tensors"), computed, "{job:?}");
+        assert_eq!(job.body["result"]["copied_from"].is_null(), computed, "{job:?}");
+    }
+    let from = format!("me/one@{}", first.body["result"]["digest"].as_str().unwrap());
+    assert_eq!(second.body["result"]["copied_from"], from.as_str());
+    let weights = async |model: &str| {
+        let files = place.get(&format!("/api/v1/models/{model}/files")).await.body["items"].clone();
+        let file = files.as_array().unwrap().iter().find(|file| file["path"] == "model.safetensors").cloned();
+        file.unwrap()["digest"].clone()
+    };
+    assert_eq!(weights("me/one").await, weights("me/two").await);
+    let record = async |model: &str| {
+        let mut record = place.get(&format!("/api/v1/models/{model}/provenance")).await.body;
+        (record.as_object_mut().unwrap().remove("run").unwrap(), record)
+    };
+    let [(_, one), (run, two)] = [record("me/one").await, record("me/two").await];
+    assert_eq!((one, run["copied_from"].as_str()), (two, Some(from.as_str())));
+}
+
+#[actix_web::test]
+async fn the_weights_of_a_merge_are_downloaded_without_making_a_model() {
+    let place = place().await;
+    let sent = place.post("/api/v1/merges/download", json!({ "config": SOUP })).await;
+    let faulty = json!({ "config": SOUP.replace("o/b", "no/where") });
+    let refused = place.post("/api/v1/merges/download", faulty).await;
+    let again = place.post("/api/v1/merges/download", json!({ "config": SOUP })).await;
+
+    let made = place.worked(&place.merge(SOUP, "me/one").await).await;
+    let file = place.get("/me/one/resolve/main/model.safetensors").await;
+
+    assert_eq!((sent.status.as_u16(), made.body["state"].as_str()), (200, Some("succeeded")), "{sent:?}");
+    assert_eq!(sent.body, file.body);
+    assert!(sent.etag.len() > 40 && sent.etag == again.etag, "{}", sent.etag);
+    assert_eq!(sent.header("content-disposition"), "attachment; filename=\"model.safetensors\"");
+    assert!(refused.is_problem(422, "invalid_recipe"), "{refused:?}");
+    let jobs = place.get("/api/v1/jobs").await;
+    assert_eq!(jobs.body["items"].as_array().unwrap().len(), 1, "{jobs:?}");
+}

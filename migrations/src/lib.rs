@@ -49,6 +49,7 @@ mod m0023_lineage_due;
 mod m0024_standing_edges;
 mod m0025_licence_name;
 mod m0026_token_use;
+mod m0029_recipe_products;
 
 pub use sea_orm_migration::MigratorTrait;
 use sea_orm_migration::prelude::*;
@@ -86,6 +87,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0024_standing_edges::Migration),
             Box::new(m0025_licence_name::Migration),
             Box::new(m0026_token_use::Migration),
+            Box::new(m0029_recipe_products::Migration),
         ]
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result, ensure};
 use safetensors::SafeTensors;
 use serde_json::Value;
-use stemma_tests::{Zoo, stemma};
+use stemma_tests::{Zoo, run_json, stemma};
 use tempfile::TempDir;
 
 fn bf16(bytes: &[u8]) -> Vec<f64> {
@@ -140,5 +140,39 @@ fn a_stored_difference_of_any_form_is_carried_over_like_the_models_it_was_taken_
     run(place.path(), &some)?;
     let some = weights(&place.path().join("some"))?;
     ensure!(some != dense && some != weights(Path::new(target))?);
+    Ok(())
+}
+
+#[test]
+fn a_planned_merge_is_measured_and_carried_over_like_the_one_that_was_made() -> Result<()> {
+    let (zoo, place) = (Zoo::unpack()?, TempDir::with_prefix("stemma-test-")?);
+    let path = |id: &str| Ok::<_, anyhow::Error>(zoo.path(id)?.display().to_string());
+    let (base, target) = (path("mandoc/scribe-v1")?, path("mandoc/scribe-v1.1")?);
+    let (german, french) = (path("mandoc/scribe-v1-de")?, path("mandoc/scribe-v1-fr")?);
+    let recipe = format!(
+        "merge_method: dare_ties\nbase_model: {base}\nmodels:\n  - {{model: {german}, parameters: {{weight: 0.6, density: \
+         0.5}}}}\n  - {{model: {french}, parameters: {{weight: 0.4, density: 0.5}}}}\ndtype: bfloat16\n"
+    );
+    fs_err::write(place.path().join("soup.yml"), recipe)?;
+    let json = |words: &str| run_json(stemma(place.path()), words);
+    let carried = |tuned: &str, out: &str| {
+        let from = ["transfer", "--from-base", &base, "--from-tuned", tuned, "--to-base", &target, out];
+        run(place.path(), &from)
+    };
+
+    run(place.path(), &["merge", "soup.yml", "soup"])?;
+
+    let report = json("diff soup.yml soup")?;
+    ensure!(report["totals"]["identical"] == report["totals"]["tensors"], "{}", report["verdict"]);
+    let kinship = |model: &str| json(&format!("kinship {model} {german} --base {base}"));
+    let (planned, made) = (kinship("soup.yml")?, kinship("soup")?);
+    ensure!(planned["matrices"] == made["matrices"], "{planned} {made}");
+    carried("soup.yml", "from-recipe")?;
+    carried("soup", "from-folder")?;
+    let [one, other] = ["from-recipe", "from-folder"].map(|name| weights(&place.path().join(name)));
+    ensure!(one? == other?);
+    let check =
+        json(&format!("transfer --from-base {base} --from-tuned soup.yml --to-base {target} --check"))?;
+    ensure!(check["coverage"]["share"] == 1.0, "{}", check["coverage"]);
     Ok(())
 }

@@ -28,7 +28,11 @@ pub fn configure(config: &mut web::ServiceConfig) {
         .route("/edges", web::post().to(pages::edges::decide))
         .route("/kinship", web::get().to(pages::kinship::show))
         .route("/compare", web::get().to(pages::compare::choose))
-        .route("/compare/{spec:.*}", web::get().to(pages::compare::show))
+        .service(
+            web::resource("/compare/{spec:.*}")
+                .route(web::get().to(pages::compare::show))
+                .route(web::post().to(pages::compare::submit)),
+        )
         .service(
             web::resource("/merges/new")
                 .route(web::get().to(pages::merges::form))

@@ -7,11 +7,11 @@ use domain::{Class, Fault, Item, Viewer};
 
 use crate::view::{
     AboutPage, AccountPage, AdvisoryForm, AdvisoryPage, AdvisoryRow, Answer, AtlasPage, AtlasQuery,
-    ChildrenPage, ChildrenQuery, ComparePage, ContradictionRow, Counts, EdgeForm, Family, FamilyRow,
-    FilePage, HomePage, JobPage, JobRow, KinshipPage, KinshipQuery, LineagePage, LineageQuery, MeasureCard,
-    MergeCheck, MethodCard, ModelPage, Name, NamespacePage, Narrowing, Partners, PathPage, RecipeForm,
-    ReportAnswer, ReportCard, RevisionsPage, SearchPage, SearchQuery, Sides, TokenForm, TransferCheck,
-    TransferForm,
+    ChildrenPage, ChildrenQuery, ComparePage, ContradictionRow, Counts, DifferenceForm, EdgeForm, Family,
+    FamilyRow, FilePage, HomePage, JobPage, JobRow, KinshipPage, KinshipQuery, LineagePage, LineageQuery,
+    MeasureCard, MergeCheck, MethodCard, ModelPage, Name, NamespacePage, Narrowing, Numbers, Partners,
+    PathPage, RecipeForm, ReportAnswer, ReportCard, RevisionsPage, SearchPage, SearchQuery, Sides, TokenForm,
+    TransferCheck, TransferForm,
 };
 
 /// Why a page cannot be shown or a request is refused.
@@ -128,7 +128,7 @@ pub trait Source: Send + Sync + 'static {
     /// The kinship of all pairs of the named models.
     async fn kinship(&self, query: &KinshipQuery) -> Result<Answer<KinshipPage>>;
     /// Two models side by side, also against their nearest common ancestor where that is asked for.
-    async fn compare(&self, pair: (&str, &str), sides: Sides) -> Result<Answer<ComparePage>>;
+    async fn compare(&self, pair: (&str, &str), asked: (Sides, Numbers)) -> Result<Answer<ComparePage>>;
     /// The merge methods.
     fn merge_methods(&self) -> Vec<MethodCard>;
     /// A recipe as the fields of the form, where it has no more than they can hold.
@@ -143,6 +143,8 @@ pub trait Source: Send + Sync + 'static {
     async fn check_transfer(&self, form: &TransferForm) -> Result<TransferCheck>;
     /// Starts a transfer; the id of its job.
     async fn submit_transfer(&self, form: &TransferForm) -> Result<String>;
+    /// Starts to store the difference of two models, the first less the second; the id of its job.
+    async fn submit_difference(&self, pair: (&str, &str), form: &DifferenceForm) -> Result<String>;
     /// Jobs, newest first, and the cursor of the next page.
     async fn jobs(&self, cursor: Option<&str>) -> Result<(Vec<JobRow>, Option<String>)>;
     /// One job.

@@ -246,3 +246,40 @@ async fn two_models_are_enough_for_the_form_to_write_a_recipe_that_says_what_is_
     in_order(&checked, &["merge_method: ties", "The recipe can be carried out"]);
     in_order(&started, &["a name is needed", "merge_method: ties"]);
 }
+
+#[actix_web::test]
+async fn a_comparison_offers_its_difference_and_what_is_wrong_with_the_form_stands_in_it() {
+    let (_, _, page) = get("/compare/org/a...org/b").await;
+    let (_, _, unmeasured) = get("/compare/un/a...org/b").await;
+    let (sent, location, _) = ask("", post("/compare/org/a...org/b", "form=sparse&density=0.2")).await;
+    let (refused, _, again) = ask("", post("/compare/org/a...org/b", "form=sparse&density=much")).await;
+    let (_, _, hostile) = ask(HOSTILE, post("/compare/org/a...org/b", "density=much")).await;
+
+    assert!(page.contains("method=\"post\" action=\"/compare/org/a...org/b#difference\""), "{page}");
+    assert!(page.contains("<summary>Renamed: 1</summary>") && page.contains("x → y"), "{page}");
+    assert!(!unmeasured.contains("action=\"/compare/"), "{unmeasured}");
+    assert_eq!(sent, StatusCode::SEE_OTHER);
+    assert_eq!(location, "/jobs/01JOB");
+    assert_eq!(refused, StatusCode::UNPROCESSABLE_ENTITY);
+    let told = [
+        "id=\"difference\" open",
+        ">Density</a>: ",
+        "<option value=\"sparse\" selected",
+        "name=\"density\" aria-invalid=\"true\"",
+        "value=\"much\"",
+    ];
+    in_order(&again, &told);
+    assert!(!hostile.contains("<script>alert"), "{hostile}");
+}
+
+#[actix_web::test]
+async fn estimates_of_a_comparison_lead_to_the_exact_numbers_and_these_stay_so() {
+    let (_, _, estimated) = get("/compare/large/a...org/b?sort=cosine").await;
+    let (_, _, exact) = get("/compare/large/a...org/b?sort=cosine&exact=true").await;
+
+    let link = "/compare/large/a...org/b?exact=true&sort=cosine";
+    assert!(estimated.replace("&#38;", "&").contains(link), "{estimated}");
+    assert!(!exact.contains("are estimates"), "{exact}");
+    assert!(exact.contains("href=\"/compare/large/a...org/b?exact=true&#38;sort=max#tensors"), "{exact}");
+    assert!(exact.contains("/api/v1/diffs?a=large/a&#38;b=org/b&#38;exact=true"), "{exact}");
+}

@@ -2,8 +2,10 @@
 //! and one that several fine-tunes share.
 
 mod apply;
+mod estimated;
 mod low_rank;
 mod origin;
+mod pairs;
 mod signs;
 mod skillpack;
 mod source;
@@ -12,22 +14,28 @@ mod table;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
+mod tests_table;
+#[cfg(test)]
 mod tests_unified;
 mod together;
 mod unified;
+mod verdict;
 
 use serde::Serialize;
 
 use crate::lowrank::share;
 
 pub use apply::ApplySource;
+pub use estimated::Cells;
 pub use low_rank::low_rank;
 pub use origin::{Recorded, Taken, Told};
 pub use signs::SignSource;
 pub use skillpack::{SkillPack, skillpack};
 pub use source::DiffSource;
 pub use sparse::SparseSource;
-pub use table::{DiffReport, ShapeMismatch, TensorDiff, Totals, compare};
+pub use table::{
+    DiffReport, Fact, Facts, Renamed, ShapeMismatch, Side, TensorDiff, Totals, compare, to_read,
+};
 pub use together::{Origin, Together};
 pub use unified::{MemberFit, Unified, UnifiedSource, unify};
 

@@ -6,7 +6,9 @@ use domain::{Fault, Limits};
 use kernels::Dtype;
 use weights::{Bytes, Checkpoint, Difference, ReadAt, TensorSource};
 
-use super::{ApplySource, DiffSource, SignSource, SkillPack, SparseSource, compare, low_rank, skillpack};
+use super::{
+    ApplySource, DiffSource, Side, SignSource, SkillPack, SparseSource, compare, low_rank, skillpack,
+};
 use crate::{
     lowrank::Rank,
     testing::{Fixture, bytes, model, noise, same, values},
@@ -19,9 +21,9 @@ fn scaled(lambda: f64) -> Options {
 
 #[test]
 fn a_model_compared_with_itself_is_identical() {
-    let report = compare(&model(1), &model(1), &|_| Ok(())).unwrap();
+    let report = compare(Side::of(&model(1)), Side::of(&model(1)), &|_| Ok(())).unwrap();
 
-    assert!(report.tensors.iter().all(|tensor| tensor.identical && tensor.unchanged_share == 1.0));
+    assert!(report.tensors.iter().all(|tensor| tensor.identical && tensor.unchanged_share == Some(1.0)));
     assert_eq!(report.totals.relative_l2, Some(0.0));
     assert!(report.verdict.contains("identical"));
 }
@@ -31,11 +33,11 @@ fn differences_are_measured_against_the_second_model() {
     let a = Fixture::empty().with("w", Dtype::F32, &[2], &[3.0, 5.0]).with("x", Dtype::F32, &[1], &[1.0]);
     let b = Fixture::empty().with("w", Dtype::F32, &[2], &[3.0, 4.0]).with("x", Dtype::F32, &[2], &[1.0; 2]);
 
-    let report = compare(&a, &b, &|_| Ok(())).unwrap();
+    let report = compare(Side::of(&a), Side::of(&b), &|_| Ok(())).unwrap();
 
     let diff = &report.tensors[0];
     assert!((diff.relative_l2.unwrap() - 0.2).abs() < 1e-12);
-    assert_eq!((diff.max_abs, diff.unchanged_share, diff.identical), (1.0, 0.5, false));
+    assert_eq!((diff.max_abs, diff.unchanged_share, diff.identical), (Some(1.0), Some(0.5), false));
     assert_eq!(report.shape_mismatches[0].name, "x");
 }
 

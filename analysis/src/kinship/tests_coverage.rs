@@ -8,6 +8,7 @@ use kernels::Dtype;
 use super::{Named, Partial, Report, RowRule, Setup, Sketched, SketchedTensor, Tokens, estimate, kinship_on};
 use crate::{
     Error,
+    diff::Side,
     testing::{Fixture, noise},
 };
 
@@ -132,7 +133,8 @@ fn wrappers_around_names_part_no_models() {
             assert!((report.matrices["cosine"][0][1].unwrap() - expected).abs() < 1e-9, "{other}");
             assert_eq!((report.coverage.share, report.coverage.skipped.len()), (1.0, 0));
         }
-        let diff = crate::diff::compare(&*models[0].source, &*base.source, &|_| Ok(())).unwrap();
+        let sides = [&models[0].source, &base.source].map(|source| Side::of(&**source));
+        let diff = crate::diff::compare(sides[0], sides[1], &|_| Ok(())).unwrap();
         assert_eq!((diff.tensors.len(), diff.only_a.len(), diff.only_b.len()), (1, 0, 0));
     }
 }

@@ -3,6 +3,7 @@
 
 use serde::Serialize;
 use serde_json::{Value, json};
+use weights::{TensorInfo, TensorSource};
 
 use super::{
     AlignedRows, Configs, Difference, Interpolation, Neurons, Operands, Options, Reason, Severity,
@@ -49,6 +50,19 @@ pub struct TensorMeasures {
     pub measures: Measures,
 }
 
+/// How much of the result the diff is added to.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Coverage {
+    /// Tensors that the diff fits, and all of the result.
+    pub tensors: usize,
+    pub of_tensors: usize,
+    /// The same of their weights.
+    pub elements: u64,
+    pub of_elements: u64,
+    /// Share of the weights that it fits, 0 to 1.
+    pub share: f64,
+}
+
 /// What a check finds.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Report {
@@ -56,6 +70,7 @@ pub struct Report {
     /// The verdict is a rule of thumb: only a run of the models can tell.
     pub heuristic: bool,
     pub reasons: Vec<Reason>,
+    pub coverage: Coverage,
     /// Over all tensors that the diff is added to; with λ = 0 everywhere over all that are selected.
     pub model: Measures,
     pub tensors: Vec<TensorMeasures>,
@@ -81,7 +96,8 @@ pub fn check(
     progress: Progress<'_>,
 ) -> Result<Report, Error> {
     let operands = &operands.clone().aligned();
-    let rows = TransferSource::new(operands.clone(), options)?.aligned().to_vec();
+    let source = TransferSource::new(operands.clone(), options)?;
+    let rows = source.aligned().to_vec();
     let rule = options.rule(operands.target_base.source.tensors())?;
     let models = [operands.target_base.clone(), operands.source_tuned.clone()];
     let mut paired = kinship::pair(&models, &operands.source_base);
@@ -124,11 +140,13 @@ pub fn check(
     let model = measures(&total);
     told.extend(beyond);
     let (verdict, reasons) = verdict::judge(&model, &neurons, (&config, told));
+    let coverage = coverage(&source, (tensors.len(), model.elements));
     let interpolation = interpolated::between(operands);
     Ok(Report {
         verdict,
         heuristic: true,
         reasons,
+        coverage,
         model,
         tensors,
         neurons,
@@ -137,6 +155,12 @@ pub fn check(
         skipped,
         interpolation,
     })
+}
+
+fn coverage(source: &dyn TensorSource, (tensors, elements): (usize, u64)) -> Coverage {
+    let of_elements: u64 = source.tensors().iter().map(TensorInfo::elements).sum();
+    let share = if of_elements == 0 { 0.0 } else { elements as f64 / of_elements as f64 };
+    Coverage { tensors, of_tensors: source.tensors().len(), elements, of_elements, share }
 }
 
 fn measures(sums: &Sums) -> Measures {

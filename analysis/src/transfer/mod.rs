@@ -18,7 +18,7 @@ mod tests_thinned;
 mod thinned;
 mod verdict;
 
-pub use check::{Measures, Report, TensorMeasures, check};
+pub use check::{Coverage, Measures, Report, TensorMeasures, check};
 pub(crate) use config::differing;
 pub use config::{Configs, Difference, Severity};
 pub use interpolated::Interpolation;

@@ -417,6 +417,22 @@ fn a_diff_that_the_target_already_holds_is_seen() {
 }
 
 #[test]
+fn a_check_says_how_much_of_the_result_the_change_fits() {
+    let of =
+        |seed| mlp(&noise(seed, 128 * 3)).with("lm_head.weight", Dtype::F32, &[128, 1], &noise(seed, 128));
+    let coverage = |wanted| {
+        let operands = operands([1, 2, 3].map(of));
+        check(&operands, &options(wanted), Configs::default(), &|_| Ok(())).unwrap().coverage
+    };
+
+    let (all, some) = (coverage(json!({})), coverage(json!({ "exclude": "lm_head" })));
+
+    assert_eq!((all.tensors, all.of_tensors, all.share), (2, 2, 1.0));
+    assert_eq!((some.tensors, some.of_tensors), (1, 2));
+    assert_eq!((some.elements, some.of_elements, some.share), (384, 512, 0.75));
+}
+
+#[test]
 fn configurations_are_compared_field_by_field() {
     let base = noise(5, 128 * 4);
     let (one, other) = (

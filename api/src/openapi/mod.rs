@@ -61,6 +61,7 @@ use utoipa_swagger_ui::SwaggerUi;
         crate::merges::list_methods,
         crate::merges::create_merge,
         crate::explained::explain_merge,
+        crate::merges::download_merge,
         crate::imports::create_import,
         crate::watches::list_watches,
         crate::watches::create_watch,

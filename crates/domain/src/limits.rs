@@ -54,6 +54,11 @@ pub struct Limits {
     pub sketch_cells: usize,
     /// Most models in one kinship matrix.
     pub matrix: usize,
+    /// Most bytes of weights that differ which a comparison reads of two stored models unless exact numbers are asked for; where there
+    /// are more, their sketches answer.
+    pub compare_bytes: u64,
+    /// Most rows of computed comparisons, all together, that a process keeps in memory.
+    pub compared_tensors: usize,
     /// Most parents of one model.
     pub parents: usize,
     /// Longest reason or advisory that a person writes, bytes.
@@ -86,6 +91,12 @@ pub struct Limits {
     pub version_line: usize,
     /// Most models in one merge.
     pub merge_models: usize,
+    /// Most recipes in files of which each names the next.
+    pub recipe_depth: usize,
+    /// Most merges that are sent while they are computed, at once.
+    pub merge_downloads: usize,
+    /// Seconds that a block of such a merge waits for its reader before the merge is given up.
+    pub download_idle_seconds: u64,
     /// Most layers of a model merged from slices.
     pub merge_layers: u64,
     /// Highest rank of a low-rank diff or an extracted adapter.
@@ -190,6 +201,8 @@ impl Default for Limits {
             search_words: 32,
             sketch_cells: 4_096,
             matrix: 100,
+            compare_bytes: 1 << 30,
+            compared_tensors: 100_000,
             parents: 100,
             lineage_models: 24,
             lineage_bytes: 1 << 30,
@@ -205,6 +218,9 @@ impl Default for Limits {
             report_text: 4_096,
             version_line: 64,
             merge_models: 64,
+            recipe_depth: 8,
+            merge_downloads: 2,
+            download_idle_seconds: 60,
             merge_layers: 4_096,
             low_rank: 1_024,
             low_rank_bytes: 32 << 30,

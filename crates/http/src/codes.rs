@@ -197,6 +197,11 @@ pub const CODES: &[Code] = &[
         422,
         "Less than 90 % of the weights can be compared; what is left out is listed. `partial` takes what there is.",
     ),
+    code(
+        "too_many_downloads",
+        503,
+        "As many merges are computed for downloads as are allowed; ask again later, or queue a job.",
+    ),
     code("too_many_files", 413, "A folder holds more files than the limit."),
     code(
         "too_many_listeners",

@@ -94,6 +94,7 @@ pub async fn bake_scaled(
         license: covering(&[adapter.license.as_deref(), base.license.as_deref()]).map(str::to_owned),
         companions: if own_tokenizer { adapter.companions } else { base.companions.clone() },
         base: Some(Box::new(base)),
+        planned: None,
         ..adapter
     })
 }

@@ -113,6 +113,10 @@ pub enum Error {
     Invalid(String),
     #[error("{0} connections follow jobs already; ask for the job itself, or again in a moment")]
     TooManyListeners(usize),
+    #[error(
+        "{0} merges are computed for downloads already (`merge_downloads`); ask again later, or queue a job"
+    )]
+    TooManyDownloads(usize),
     #[error("the search index is still being read in; ask again in a moment")]
     IndexPending,
     #[error("the report is still being made; ask again in a moment")]
@@ -200,6 +204,7 @@ impl Fault for Error {
             Self::BadSearch(_) => "invalid_search",
             Self::Invalid(_) => "invalid_request",
             Self::TooManyListeners(_) => "too_many_listeners",
+            Self::TooManyDownloads(_) => "too_many_downloads",
             Self::IndexPending => "index_pending",
             Self::ReportPending => "report_pending",
             Self::BadSparql(_) => "sparql_malformed",
@@ -256,6 +261,7 @@ impl Fault for Error {
             Self::NoRoom { .. }
             | Self::BusyBranch { .. }
             | Self::TooManyListeners(_)
+            | Self::TooManyDownloads(_)
             | Self::IndexPending
             | Self::ReportPending
             | Self::SparqlBusy => Class::Unavailable,

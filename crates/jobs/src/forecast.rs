@@ -27,6 +27,9 @@ pub struct Forecast {
     pub disk_bytes: u64,
     /// Bytes of disk that are left where the merge would work; null where that cannot be told.
     pub free_disk_bytes: Option<u64>,
+    /// A model here that the recipe made before, whose tensors a job takes over where they are to lie in files of the same sizes;
+    /// null where there is none.
+    pub made: Option<String>,
     /// Always empty: a recipe with faults is refused, and the refusal lists them.
     pub faults: Vec<Item>,
     pub warnings: Vec<Item>,
@@ -40,13 +43,15 @@ impl MergePlan {
     /// # Errors
     /// [`Error::NoRoom`].
     pub fn fits(&self, folder: &Path) -> Result<(), Error> {
-        let needed = self.bytes().saturating_add(self.needs().scratch);
-        match room_left(folder) {
-            Some(free) if free < needed => {
-                Err(Error::NoRoom { needed, free, folder: folder.display().to_string() })
-            }
-            _ => Ok(()),
-        }
+        room_for(self.bytes().saturating_add(self.needs().scratch), folder)
+    }
+
+    /// Refuses a merge that is not written and that the disk of `folder` has no room for what is decomposed of.
+    ///
+    /// # Errors
+    /// [`Error::NoRoom`].
+    pub(crate) fn fits_scratch(&self, folder: &Path) -> Result<(), Error> {
+        room_for(self.needs().scratch, folder)
     }
 
     fn bytes(&self) -> u64 {
@@ -66,6 +71,7 @@ impl MergePlan {
             memory_bytes: needs.memory,
             disk_bytes: bytes.saturating_mul(copies).saturating_add(needs.scratch),
             free_disk_bytes: room_left(folder),
+            made: None,
             faults: Vec::new(),
             warnings: self.cautions(),
             policies: self.policies.clone(),
@@ -80,5 +86,14 @@ impl MergePlan {
     /// What the recipe probably does not mean, and what its models ask to be minded.
     pub fn cautions(&self) -> Vec<Item> {
         self.warnings.iter().cloned().chain(licences::caution(self.inputs.values())).collect()
+    }
+}
+
+fn room_for(needed: u64, folder: &Path) -> Result<(), Error> {
+    match room_left(folder) {
+        Some(free) if free < needed => {
+            Err(Error::NoRoom { needed, free, folder: folder.display().to_string() })
+        }
+        _ => Ok(()),
     }
 }

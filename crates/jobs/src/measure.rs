@@ -1,10 +1,9 @@
-//! Kinship and comparison of operands, off the async threads and a few at a time.
+//! Kinship of operands, off the async threads and a few at a time.
 
 use std::sync::Arc;
 
 use analysis::{
     Progress,
-    diff::DiffReport,
     kinship::{Named, Parity, Partial, Report, Setup},
 };
 use domain::Fault as _;
@@ -14,7 +13,7 @@ use crate::{
     Access, Error, Registry,
     asking::Asking,
     open_operand,
-    operand::{all_missing, open_all},
+    operand::all_missing,
     sketches::{OpenSketched, mostly_coarse, open_sketched, stored_coarse, stored_sketches},
     tokens::Tokenizers,
 };
@@ -170,16 +169,6 @@ async fn estimated(
         Ok(report)
     };
     turn.run(measure).await
-}
-
-/// Per-tensor comparison of two models.
-///
-/// # Errors
-/// As [`kinship`].
-pub async fn compare(registry: &Registry, a: &str, b: &str, access: &Access) -> Result<DiffReport, Error> {
-    let turn = Turn::take(registry).await?;
-    let [a, b] = open_all(registry, [("a", a), ("b", b)], access).await?;
-    turn.run(move |go_on| analysis::diff::compare(&*a.source, &*b.source, go_on)).await
 }
 
 /// One of the few places for work that reads weights while somebody waits for the answer.

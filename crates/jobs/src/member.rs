@@ -86,9 +86,15 @@ pub(crate) fn labelled(name: &str, member: Option<&str>) -> String {
     member.map_or_else(|| name.to_owned(), |member| format!("{name}#{member}"))
 }
 
-/// Whether `name` is a folder or a safetensors file of this machine.
+/// Whether `name` is a folder, a safetensors file or a recipe of this machine.
 pub(crate) fn on_disk(name: &str) -> bool {
-    Path::new(name).is_dir() || is_file(name)
+    Path::new(name).is_dir() || is_file(name) || is_recipe(name)
+}
+
+/// Whether `name` is a file of this machine that may hold the recipe of a merge.
+pub(crate) fn is_recipe(name: &str) -> bool {
+    let path = Path::new(name);
+    path.extension().is_some_and(|end| end == "yml" || end == "yaml") && path.is_file()
 }
 
 /// Whether `name` is a safetensors file of this machine, such as a stored difference.

@@ -1,18 +1,19 @@
-//! A model as an operand: a registry id, or (on the command line) a checkpoint folder.
+//! A model as an operand: a registry id, or (on the command line) a checkpoint folder, a file, or the recipe of a merge.
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use domain::{Act, Class, Digest, Fault as _, Item, Limits, RepoId, files};
 use serde_json::Value;
 use store::{FileRow, MAIN, ModelRow};
-use weights::{Checkpoint, Dtype, Folder, LocalFile, Rounded, Scaled, TensorSource};
+use weights::{Checkpoint, Dtype, Rounded, Scaled, TensorSource};
 
 use crate::{
     Error, Registry, adapter,
-    contents::Contents,
     documents::parsed,
     faults::placed,
-    member::{Choice, Named, is_file, labelled, on_disk},
+    local::{open_file, open_folder},
+    member::{Choice, Named, is_file, is_recipe, labelled, on_disk},
+    planned::{Planned, open_recipe},
     remote,
     watched::Watched,
 };
@@ -40,6 +41,8 @@ pub struct Operand {
     pub(crate) member: Option<String>,
     /// What an adapter is applied to.
     pub base: Option<Box<Operand>>,
+    /// How it is computed, for a model that a recipe makes and nobody has written.
+    pub(crate) planned: Option<Arc<Planned>>,
     pub config: Option<Value>,
     pub license: Option<String>,
     /// Tokenizer and generation files to carry over.
@@ -60,6 +63,7 @@ impl Operand {
             adapter: None,
             member: None,
             base: None,
+            planned: None,
             config: None,
             license: None,
             companions: Vec::new(),
@@ -137,7 +141,8 @@ pub(crate) fn is_companion(path: &str) -> bool {
 }
 
 /// Opens `name`: a model of the registry, `org/name` or `org/name@sha256:…`, one of the configured Hub,
-/// `hub:org/name` or `hub:org/name@revision`, or a folder or a safetensors file where `access` allows one. A stored
+/// `hub:org/name` or `hub:org/name@revision`, or a folder, a safetensors file or the recipe of a merge (`.yml`, `.yaml`), whose
+/// result is computed where it is read, where `access` allows one. A stored
 /// difference is opened as the dense one it stands for, one that several models share as that of the member behind `#`:
 /// `file.safetensors#member`. An adapter is opened applied to the base that its
 /// configuration names; `base+adapter` names another.
@@ -216,6 +221,7 @@ async fn open_unwatched(registry: &Registry, name: &str, access: &Access) -> Res
             return open_folder(registry, named, *pin).await;
         }
         Access::Folders(pin) if is_file(named.bare) => return open_file(registry, named, *pin).await,
+        Access::Folders(_) if is_recipe(named.bare) => return open_recipe(registry, named).await,
         _ => {}
     }
     if name.starts_with(remote::PREFIX) {
@@ -296,7 +302,7 @@ pub(crate) fn as_numbers(
 }
 
 /// Names the layout of a checkpoint whose stored values are codes, not weights.
-fn refuse_quantised(checkpoint: &Checkpoint, config: Option<&Value>) -> Result<(), Error> {
+pub(crate) fn refuse_quantised(checkpoint: &Checkpoint, config: Option<&Value>) -> Result<(), Error> {
     match weights::quantisation(checkpoint.tensors(), config) {
         Some(told) => Err(weights::Error::from(told).into()),
         None => Ok(()),
@@ -341,6 +347,24 @@ pub(crate) async fn revision(
         Err(error) if error.is_unknown() && name.contains('+') => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// The digest of the revision that `name` means, where that decides all that is read of it, but for an adapter, which is
+/// opened with its base; none for what [`revision`] gives none of.
+///
+/// # Errors
+/// As [`revision`], and where the viewer may not read it.
+pub(crate) async fn standing(
+    registry: &Registry,
+    name: &str,
+    access: &Access,
+) -> Result<Option<Digest>, Error> {
+    if revision(registry, name, access).await?.is_none() {
+        return Ok(None);
+    }
+    let (row, _, digest) = place(registry, name, access).await?;
+    registry.store.may_with(Act::Read, &row).await?;
+    Ok(Some(digest))
 }
 
 /// `outcome`, with all models told that are not there where the first ended it; `named` are places in the request and names.
@@ -421,75 +445,8 @@ impl Access {
     }
 }
 
-async fn open_folder(registry: &Registry, named: Named<'_>, pin: Pin) -> Result<Operand, Error> {
-    let (path, limits, contents) = (named.bare.to_owned(), registry.limits, registry.contents.clone());
-    let (asked, choice) = (named.asked.to_owned(), named.choice());
-    tokio::task::spawn_blocking(move || {
-        let folder = Folder::open(Path::new(&path), &limits)?;
-        let paths = folder.files.iter().map(|file| file.path.as_str());
-        let checkpoint = folder.checkpoint(&limits)?.ok_or_else(|| no_checkpoint(&path, paths))?;
-        let adapter = folder.adapter_config.clone().filter(|_| adapter::holds_factors(&checkpoint));
-        let mut config = folder.config.clone();
-        refuse_quantised(&checkpoint, config.as_ref())?;
-        let weights: Vec<&Path> = folder.of_weights().map(|file| file.at.as_path()).collect();
-        let digest = content(&checkpoint, pin, (&contents, &weights))?;
-        let (source, member) = as_numbers(checkpoint, &mut config, (&choice, &limits))?;
-        let label = labelled(&path, member.as_deref());
-        Ok(Operand {
-            adapter,
-            member,
-            digest,
-            weights: digest,
-            config,
-            companions: folder
-                .files
-                .iter()
-                .filter(|file| is_companion(file.path.as_str()))
-                .map(|file| Companion {
-                    path: file.path.as_str().to_owned(),
-                    from: CompanionFrom::File(file.at.clone()),
-                })
-                .collect(),
-            ..Operand::of(asked, label, source)
-        })
-    })
-    .await?
-    .map_err(|error: Error| error.within(named.bare))
-}
-
-async fn open_file(registry: &Registry, named: Named<'_>, pin: Pin) -> Result<Operand, Error> {
-    let (path, limits, contents) = (named.bare.to_owned(), registry.limits, registry.contents.clone());
-    let (asked, choice) = (named.asked.to_owned(), named.choice());
-    tokio::task::spawn_blocking(move || {
-        let file = LocalFile::open(Path::new(&path))?;
-        let checkpoint = Checkpoint::open_files(vec![(path.clone(), Arc::new(file))], None, &limits)?;
-        let digest = content(&checkpoint, pin, (&contents, &[Path::new(&path)]))?;
-        let (source, member) = choice.read(Arc::new(checkpoint), &limits)?;
-        let label = labelled(&path, member.as_deref());
-        Ok(Operand { member, digest, weights: digest, ..Operand::of(asked, label, source) })
-    })
-    .await?
-}
-
-/// Digest of the names and stored bytes of all tensors, where it is needed.
-fn content(
-    checkpoint: &Checkpoint,
-    wanted: Pin,
-    (contents, files): (&Contents, &[&Path]),
-) -> Result<Option<Digest>, Error> {
-    if wanted == Pin::Nothing {
-        return Ok(None);
-    }
-    let compute = || {
-        let digests = weights::tensor_digests(checkpoint)?;
-        let names = checkpoint.tensors().iter().map(|info| info.name.as_str());
-        Ok(of_tensors(names.zip(digests)))
-    };
-    contents.digest(files, compute).map(Some)
-}
-
 /// Digest of the names and digests of tensors, in the order of their names.
-fn of_tensors<'n>(tensors: impl Iterator<Item = (&'n str, Digest)>) -> Digest {
+pub(crate) fn of_tensors<'n>(tensors: impl Iterator<Item = (&'n str, Digest)>) -> Digest {
     let ordered: BTreeMap<&str, Digest> = tensors.collect();
     let text: String = ordered.into_iter().map(|(name, digest)| format!("{name}{digest}")).collect();
     Digest::of(text.as_bytes())

@@ -8,21 +8,18 @@ use std::{
 };
 
 use analysis::{merge::Touched, recipe::Recipe};
-use domain::{Claim, EdgeStatus, Evidence, Item, Part, Relation, RelativePath, RepoId, Source, files};
+use domain::{Claim, EdgeStatus, Evidence, Item, Part, Relation, RepoId, Source, files};
 use futures::TryStreamExt as _;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use weights::{Layout, TensorSource};
 
 use crate::{
-    Error, Gathered, Incoming, Made, Operand, Registry, Workplace, adapter, ingest_files,
-    kinds::Run,
-    licences,
+    Error, Made, Operand, Registry, Workplace, adapter, licences,
     member::labelled,
     operand::{Companion, CompanionFrom},
     provenance::{self, Effort, Passed},
     remote,
-    rights::still_may,
     taken::ids,
     worker::Pulse,
 };
@@ -99,6 +96,9 @@ impl Derived {
         (heir, recipe): (Operand, Recipe),
         summary: String,
     ) -> Self {
+        // What is computed on the way is of the models behind it.
+        let parents = parents.iter().flat_map(Operand::behind).cloned().collect();
+        let inputs = inputs.iter().flat_map(Operand::made_of).cloned().collect();
         Self {
             id,
             relation,
@@ -212,7 +212,7 @@ impl Derived {
     }
 
     /// How the weights are laid out in files; an adapter is always one.
-    fn layout(&self, registry: &Registry) -> Layout {
+    pub(crate) fn layout(&self, registry: &Registry) -> Layout {
         match self.adapter {
             Some(_) => Layout { stem: "adapter_model", most: u64::MAX },
             None => {
@@ -223,7 +223,7 @@ impl Derived {
     }
 
     /// The documents beside the weights, by file name; `record` is how they came about.
-    fn texts(&self, source: &dyn TensorSource, record: &Value) -> Vec<(String, String)> {
+    pub(crate) fn texts(&self, source: &dyn TensorSource, record: &Value) -> Vec<(String, String)> {
         let mut texts = Vec::new();
         if self.extras.write_model_card {
             texts.push((files::README.to_owned(), self.told(record)));
@@ -321,79 +321,6 @@ fn sync_folder(folder: &Path) -> std::io::Result<()> {
     fs_err::File::open(folder)?.sync_all()
 }
 
-/// Writes, stores and publishes a derived model under the job's fence; gives the job's result.
-pub async fn publish_derived(
-    run: &Run,
-    derived: Derived,
-    source: Arc<dyn TensorSource>,
-) -> Result<Map<String, Value>, Error> {
-    let (registry, effort) = (&run.registry, Effort::begin());
-    let place = run.workplace()?;
-    let laid = (Arc::clone(&source), derived.layout(registry));
-    let done = match place.write(laid, derived.recipe.digest().to_string(), &run.pulse).await {
-        Err(_) if run.pulse.cancelled() => return Err(Error::Cancelled),
-        other => other?,
-    };
-    run.told_kept(done.kept);
-    let record = provenance::record(registry, &derived, (&*source, &done), &effort).await?;
-    let (names, out) = (done.names, place.out());
-    let sizes = names.iter().map(|name| Ok(fs_err::metadata(out.join(name))?.len()));
-    run.pulse.begin("publishing", sizes.sum::<std::io::Result<u64>>()?);
-    // What it was made of may have been closed to who asked for it meanwhile.
-    still_may(registry, &run.job).await?;
-    let mut gathered = Gathered::new();
-    let texts = derived.texts(&*source, &record);
-    if let Err(error) = gather(run, (&derived, texts), (&out, &names), &mut gathered).await {
-        gathered.discard(registry).await;
-        return Err(error);
-    }
-    let fence = Some(run.job.hold());
-    let made = Made { fence, provenance: Some(record), ..derived.made() };
-    let row = ingest_files(registry, &derived.id, gathered, made).await?;
-    Ok(Map::from_iter([
-        ("model".to_owned(), json!(row.name)),
-        ("digest".to_owned(), json!(row.digest)),
-        ("resumed_bytes".to_owned(), json!(done.kept)),
-        ("device".to_owned(), json!(registry.devices.told())),
-    ]))
-}
-
-/// Stores every file of a derived model.
-async fn gather(
-    run: &Run,
-    (derived, texts): (&Derived, Vec<(String, String)>),
-    (scratch, names): (&Path, &[String]),
-    gathered: &mut Gathered,
-) -> Result<(), Error> {
-    let store = &run.registry.store;
-    for name in names {
-        let (digest, size) = store.put_file(&gathered.holder, &scratch.join(name)).await?;
-        gathered.files.push(Incoming { path: path_of(name)?, digest, size });
-        gathered.renew(&run.registry).await;
-        run.pulse.advance(size)?;
-    }
-    for (name, text) in texts {
-        let (digest, size) = store.put_bytes(&gathered.holder, text.as_bytes()).await?;
-        gathered.files.push(Incoming { path: path_of(&name)?, digest, size });
-    }
-    for Companion { path, from } in &derived.heir.companions {
-        let (digest, size) = match from {
-            CompanionFrom::Blob(digest, size) => {
-                store.pin(&gathered.holder, digest).await?;
-                (*digest, *size)
-            }
-            CompanionFrom::Hub(file) => {
-                let bytes = file.read_all(run.registry.limits.hub_file_bytes).await?;
-                store.put_bytes(&gathered.holder, &bytes).await?
-            }
-            CompanionFrom::Text(text) => store.put_bytes(&gathered.holder, text.as_bytes()).await?,
-            CompanionFrom::File(_) => continue,
-        };
-        gathered.files.push(Incoming { path: path_of(path)?, digest, size });
-    }
-    Ok(())
-}
-
 /// Writes a derived model into a folder that must not hold a checkpoint yet. Until it is whole it lies beside that
 /// folder; where a process was killed, the next one that is asked for the same goes on.
 ///
@@ -475,8 +402,4 @@ fn durable(path: &Path, write: impl FnOnce(&mut fs_err::File) -> std::io::Result
     let mut file = fs_err::File::create_new(path)?;
     write(&mut file)?;
     file.sync_all()
-}
-
-fn path_of(name: &str) -> Result<RelativePath, Error> {
-    Ok(RelativePath::parse(name)?)
 }

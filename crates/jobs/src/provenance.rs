@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 use weights::{Account, Checkpointed, TensorInfo, TensorSource};
 
-use crate::{Derived, Error, Registry};
+use crate::{Derived, Error, Registry, repeated::Earlier};
 
 /// The file beside the weights of a product that holds its record, but for what one run of it took.
 pub(crate) const FILE: &str = "stemma_provenance.json";
@@ -137,6 +137,20 @@ fn lost(source: &dyn TensorSource, accounts: &[Account]) -> Option<Item> {
         first.dtype
     );
     Some(Item { pointer: "/dtype".to_owned(), message })
+}
+
+/// The record of a model whose weights are those that the same recipe made before. All but `run` is what [`record`] gives.
+pub(crate) fn again(
+    registry: &Registry,
+    derived: &Derived,
+    (source, earlier): (&dyn TensorSource, &Earlier),
+    effort: &Effort,
+) -> Value {
+    let mut record = earlier.record.clone();
+    record["warnings"] = json!(derived.cautions(source));
+    record["run"] = effort.told(0, &registry.devices.told());
+    record["run"]["copied_from"] = json!(earlier.named());
+    record
 }
 
 /// Elements of one input that are no numbers, and were let through.

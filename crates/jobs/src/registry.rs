@@ -11,8 +11,8 @@ use store::Store;
 use tokio::sync::{Notify, Semaphore};
 
 use crate::{
-    Catalogue, Devices, Forests, Pulls, Pulse, Relatives, Reports, contents::Contents, output,
-    tokens::MovedTokens, turns::Turns, workplace,
+    Catalogue, Devices, Forests, Pulls, Pulse, Relatives, Reports, compared::Compared, contents::Contents,
+    output, tokens::MovedTokens, turns::Turns, workplace,
 };
 
 /// Seconds between two looks for stored blobs that nothing names.
@@ -49,8 +49,12 @@ pub struct Registry {
     pub reports: Reports,
     /// Tokenizers found to give tokens other rows than others.
     pub moved: MovedTokens,
+    /// Comparisons that were computed.
+    pub compared: Compared,
     /// At most this many measurements read weights at once.
     pub measuring: Arc<Semaphore>,
+    /// At most this many merges are sent while they are computed at once.
+    pub streaming: Arc<Semaphore>,
     /// At most this many connections follow jobs at once.
     pub following: Arc<Semaphore>,
     /// At most this many SPARQL questions are answered at once.
@@ -61,6 +65,8 @@ pub struct Registry {
     pub pulse: Option<Pulse>,
     /// Commits to one repository, one after the other.
     pub turns: Turns,
+    /// How many recipes are being opened, each named by the one before.
+    pub within: usize,
     /// Rung when a job is queued here, so a worker in this process starts at once.
     pub queued: Arc<Notify>,
 }
@@ -82,12 +88,15 @@ impl Registry {
             contents: Contents::new(scratch.with_file_name("contents")),
             scratch,
             moved: MovedTokens::default(),
+            compared: Compared::new(limits.compared_tensors),
             measuring: Arc::new(Semaphore::new(2)),
+            streaming: Arc::new(Semaphore::new(limits.merge_downloads)),
             following: Arc::new(Semaphore::new(limits.event_listeners)),
             answering: Arc::new(Semaphore::new(limits.sparql_at_once)),
             devices: Devices::default(),
             pulse: None,
             turns: Turns::default(),
+            within: 0,
             queued: Arc::new(Notify::new()),
         }
     }

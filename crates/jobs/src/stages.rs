@@ -8,7 +8,7 @@ use std::{
 
 use analysis::{
     merge::{Input, Inputs, MergeConfig, OTHER_VOCABULARY, Stage, Touched, adapted, is_table, table_rows},
-    recipe::{Pinned, Recipe},
+    recipe::Recipe,
 };
 use domain::{Digest, Fault as _, Item};
 use weights::Scratch;
@@ -21,6 +21,7 @@ use crate::{
     open_operand,
     operand::open_stored,
     output::fitted,
+    planned::Planned,
     prefix,
     strangers::{self, Together},
     submit::{Needs, pin},
@@ -228,25 +229,20 @@ impl Planner<'_> {
         }
         let recipe = Recipe::Merge {
             config: config.canonical(),
-            inputs: operands.iter().map(|(name, o)| (name.clone(), self.pinned(name, o))).collect(),
+            inputs: operands.iter().map(|(name, operand)| (name.clone(), pin(operand))).collect(),
         };
         let contents = inputs.iter().map(|(name, input)| (name.as_str(), input.content.as_str())).collect();
         let content =
             Digest::of(analysis::recipe::called(config.canonical(), &contents).to_string().as_bytes());
         let sets = config.together().into_iter();
-        let together = sets
-            .map(|(pointer, names)| {
-                let names: Vec<String> = names.iter().map(|name| self.whole(name).to_owned()).collect();
-                Together { pointer, models: self.behind(&names, &operands) }
-            })
-            .collect();
-        let stages: Vec<&MergePlan> = refs.iter().filter_map(|name| self.stage(name)).collect();
+        let together =
+            sets.map(|(pointer, names)| Together { pointer, models: together(&names, &operands) }).collect();
         Ok(MergePlan {
             method: config.merge_method.clone(),
             dtype: config.out_dtype.clone().or_else(|| config.dtype.clone()),
-            operands: self.behind(&config.merged_refs(), &operands),
-            behind: stages.iter().map(|stage| stage.needs()).fold(Needs::default(), Needs::add),
-            inputs: self.models(operands),
+            operands: behind(&config.merged_refs(), &operands),
+            behind: operands.values().map(Operand::needs).fold(Needs::default(), Needs::add),
+            inputs: all_models(operands),
             heir,
             recipe,
             vocabulary: table_rows(&source),
@@ -321,82 +317,70 @@ impl Planner<'_> {
 
     /// A model, or the result of a stage with an adapter applied.
     async fn open(&self, name: &str) -> Result<Operand, Error> {
-        let Some((stage, adapter)) = self.adapted(name) else {
+        let Some((base, adapter)) = adapted(name).filter(|(model, _)| self.made.contains_key(*model)) else {
             return open_operand(self.registry, name, self.access).await;
         };
-        let (base, _) = adapted(name).unwrap_or((name, adapter));
+        let stage = self.made.get(base).map(|stage| stage.as_operand(base));
+        let stage = stage.ok_or_else(|| Error::UnknownOperand(base.to_owned()))?;
         let adapter = open_stored(self.registry, adapter, self.access).await?;
-        bake(adapter, stage.as_operand(base), self.registry.limits).await
+        bake(adapter, stage, self.registry.limits).await
     }
+}
 
-    /// The stage in `stage+adapter`, and the name of the adapter.
-    fn adapted<'n>(&self, name: &'n str) -> Option<(&MergePlan, &'n str)> {
-        let (model, adapter) = adapted(name)?;
-        Some((self.made.get(model)?, adapter))
-    }
+/// What an adapter is applied to, where a recipe makes that, and the adapter alone.
+fn on_planned(name: &str, operand: &Operand) -> Option<(Operand, Operand)> {
+    let base = operand.base.as_deref().filter(|base| base.planned.is_some())?;
+    let (_, adapter) = adapted(name)?;
+    Some((base.clone(), Operand { label: adapter.to_owned(), base: None, ..operand.clone() }))
+}
 
-    /// The stage that is read under this name, as it is or with an adapter applied.
-    fn stage(&self, name: &str) -> Option<&MergePlan> {
-        self.made.get(name).or_else(|| self.adapted(name).map(|(stage, _)| stage))
-    }
+/// The models that these names stand for, in the place of one that is computed those behind it, and the adapter applied to it.
+fn behind(names: &[String], operands: &BTreeMap<String, Operand>) -> Vec<Operand> {
+    let of = |name: &String| {
+        let operand = operands.get(name)?;
+        Some(match on_planned(name, operand) {
+            Some((base, adapter)) => base.behind().iter().cloned().chain([adapter]).collect(),
+            None => operand.behind().to_vec(),
+        })
+    };
+    distinct(names.iter().filter_map(of).flatten().collect())
+}
 
-    /// A name without the adapter of a stage: of that its base counts.
-    fn whole<'n>(&self, name: &'n str) -> &'n str {
-        adapted(name).map(|(model, _)| model).filter(|model| self.made.contains_key(*model)).unwrap_or(name)
-    }
+/// The same without adapters: whose weights are merged.
+fn together(names: &[String], operands: &BTreeMap<String, Operand>) -> Vec<Operand> {
+    let of = |name: &String| {
+        let operand = operands.get(name)?;
+        Some(match on_planned(name, operand) {
+            Some((base, _)) => base.behind().to_vec(),
+            None => operand.behind().to_vec(),
+        })
+    };
+    distinct(names.iter().filter_map(of).flatten().collect())
+}
 
-    fn pinned(&self, name: &str, operand: &Operand) -> Pinned {
-        let recipe = self.stage(name).map(|stage| Box::new(stage.recipe.canonical()));
-        let mut pinned = pin(operand);
-        let made = if self.made.contains_key(name) { Some(&mut pinned) } else { pinned.base.as_deref_mut() };
-        if let Some(made) = made.filter(|_| recipe.is_some()) {
-            made.recipe = recipe;
+fn distinct(operands: Vec<Operand>) -> Vec<Operand> {
+    let mut found: Vec<Operand> = Vec::new();
+    for operand in operands {
+        if found.iter().all(|known| known.asked != operand.asked) {
+            found.push(operand);
         }
-        pinned
     }
+    found
+}
 
-    /// What else is read under this name: the adapter that a stage has.
-    fn beside(&self, name: &str, operand: &Operand) -> Option<Operand> {
-        let (_, adapter) = self.adapted(name)?;
-        Some(Operand { label: adapter.to_owned(), base: None, ..operand.clone() })
-    }
-
-    /// The models that these names stand for, in the place of a stage those behind it.
-    fn behind(&self, names: &[String], operands: &BTreeMap<String, Operand>) -> Vec<Operand> {
-        let mut parents: Vec<Operand> = Vec::new();
-        for name in names {
-            let own = operands.get(name);
-            let behind: Vec<Operand> = match self.stage(name) {
-                Some(stage) => {
-                    let adapter = own.and_then(|operand| self.beside(name, operand));
-                    stage.operands.iter().cloned().chain(adapter).collect()
-                }
-                None => own.into_iter().cloned().collect(),
-            };
-            for operand in behind {
-                if parents.iter().all(|known| known.asked != operand.asked) {
-                    parents.push(operand);
-                }
-            }
+/// All models that must be there, also for those that are computed.
+fn all_models(operands: BTreeMap<String, Operand>) -> BTreeMap<String, Operand> {
+    let mut models = BTreeMap::new();
+    for (name, operand) in operands {
+        let on_planned = on_planned(&name, &operand);
+        let computed = on_planned.as_ref().map_or(&operand, |(base, _)| base).planned.clone();
+        match computed {
+            Some(planned) => models.extend(planned.inputs.iter().map(|(name, o)| (name.clone(), o.clone()))),
+            None => drop(models.insert(name, operand)),
         }
-        parents
+        models.extend(on_planned.map(|(_, adapter)| (adapter.label.clone(), adapter)));
     }
-
-    /// All models that must be there, also for the stages.
-    fn models(&self, operands: BTreeMap<String, Operand>) -> BTreeMap<String, Operand> {
-        let mut models = BTreeMap::new();
-        for (name, operand) in operands {
-            match self.stage(&name) {
-                Some(stage) => {
-                    models.extend(stage.inputs.iter().map(|(name, o)| (name.clone(), o.clone())));
-                    let adapter = self.beside(&name, &operand);
-                    models.extend(adapter.map(|adapter| (adapter.label.clone(), adapter)));
-                }
-                None => drop(models.insert(name, operand)),
-            }
-        }
-        models
-    }
+    models
 }
 
 impl MergePlan {
@@ -407,9 +391,16 @@ impl MergePlan {
         own + self.behind
     }
 
-    /// The result as a model for other merges.
-    fn as_operand(&self, name: &str) -> Operand {
+    /// The result as a model for whatever works on one.
+    pub(crate) fn as_operand(&self, name: &str) -> Operand {
+        let planned = Planned {
+            recipe: self.recipe.canonical(),
+            operands: self.operands.clone(),
+            inputs: self.inputs.clone(),
+            needs: self.needs(),
+        };
         Operand {
+            planned: Some(Arc::new(planned)),
             asked: name.to_owned(),
             label: name.to_owned(),
             id: None,

@@ -94,7 +94,7 @@ pub(crate) fn pin(operand: &Operand) -> Pinned {
         digest: operand.digest.map(|d| d.to_string()).unwrap_or_default(),
         member: operand.member.clone(),
         base: operand.base.as_deref().map(|base| Box::new(pin(base))),
-        recipe: None,
+        recipe: operand.planned.as_ref().map(|planned| Box::new(planned.recipe.clone())),
     }
 }
 

@@ -19,7 +19,7 @@ pub(crate) fn told(operand: &Operand) -> Told {
         digest: operand.digest,
         content: operand.content(),
         license: operand.license.clone(),
-        models: ids(operand).into_iter().map(str::to_owned).collect(),
+        models: operand.behind().iter().flat_map(ids).map(str::to_owned).collect(),
     }
 }
 

@@ -124,7 +124,8 @@ async fn of_several_models_the_one_that_cannot_be_read_is_named() {
     let kinship = jobs::kinship(&registry, query).await.err().unwrap();
     let lineage = jobs::recover(&registry, &models).await.err().unwrap();
     let access = Access::Folders(Pin::Nothing);
-    let compared = jobs::compare(&registry, &models[0], &models[1], &access).await.err().unwrap();
+    let compared =
+        jobs::compare(&registry, [&models[0], &models[1]], (&access, Reading::Stored)).await.err().unwrap();
 
     for error in [kinship, lineage, compared] {
         assert_eq!(error.code(), "truncated");

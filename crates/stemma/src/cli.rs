@@ -176,9 +176,9 @@ pub enum Command {
         #[arg(long)]
         revision: Option<String>,
     },
-    /// Kinship of models (ids or checkpoint folders).
+    /// Kinship of models (ids, checkpoint folders, or recipes of merges).
     Kinship(KinshipArgs),
-    /// The models whose weights are nearest to a model (an id or a checkpoint folder).
+    /// The models whose weights are nearest to a model (an id, a checkpoint folder, or the recipe of a merge).
     Relatives {
         /// An id, or a checkpoint folder.
         id: String,

@@ -132,6 +132,29 @@ pub fn write_checkpoint(
     Ok(Checkpointed { names, digests, accounts, kept })
 }
 
+/// Names and lengths of the files of weights that [`write_checkpoint`] writes of `source` in a layout, known before anything
+/// is computed; the index of shards is not among them.
+///
+/// # Errors
+/// When a header cannot be written.
+pub fn checkpoint_files(source: &dyn TensorSource, layout: Layout) -> Result<Vec<(String, u64)>> {
+    let parts = shards(source.tensors(), layout.most);
+    let count = parts.len();
+    let file = |(at, tensors): (usize, Range<usize>)| {
+        let head = header(source, tensors.clone())?.len() as u64;
+        let bytes = source.tensors()[tensors].iter().map(TensorInfo::bytes).sum::<u64>();
+        Ok((file_name(layout.stem, (at, count)), head + bytes))
+    };
+    parts.into_iter().enumerate().map(file).collect()
+}
+
+fn file_name(stem: &str, (at, count): (usize, usize)) -> String {
+    match count {
+        1 => format!("{stem}.safetensors"),
+        _ => format!("{stem}-{:05}-of-{count:05}.safetensors", at + 1),
+    }
+}
+
 /// One file of a checkpoint.
 struct Shard {
     name: String,
@@ -156,10 +179,7 @@ impl<'a> Plan<'a> {
         let (count, mut hash) = (parts.len(), Sha256::new());
         let mut planned = Vec::with_capacity(count);
         for (at, tensors) in parts.into_iter().enumerate() {
-            let name = match count {
-                1 => format!("{stem}.safetensors"),
-                _ => format!("{stem}-{:05}-of-{count:05}.safetensors", at + 1),
-            };
+            let name = file_name(stem, (at, count));
             let head = header(source, tensors.clone())?;
             hash.update(name.as_bytes());
             hash.update(&head);

@@ -33,7 +33,7 @@ mod writer;
 
 pub use baked::Baked;
 pub use checkpoint::{Checkpoint, assemble};
-pub use checkpoints::{Checkpointed, Layout, Place, Step, write_checkpoint};
+pub use checkpoints::{Checkpointed, Layout, Place, Step, checkpoint_files, write_checkpoint};
 pub use difference::{Difference, is_difference};
 pub use error::{Error, ReadFault};
 pub use files::{Bytes, LocalFile};
@@ -55,7 +55,7 @@ pub use tokenizer::Vocabulary;
 pub use tokenizer_json::{CannotGrow, Tokenizer};
 pub use unified::Unified;
 pub use untied::{HEAD, TIED_TABLES, Untied, Unties};
-pub use writer::{Written, write_safetensors};
+pub use writer::{Written, file_bytes, write_safetensors};
 
 /// Short for this room's results.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -40,6 +40,15 @@ pub fn write_safetensors(
     write_part(source, 0..source.tensors().len(), out, progress)
 }
 
+/// Length of the file that [`write_safetensors`] writes of `source`, which is known before anything is computed.
+///
+/// # Errors
+/// When the header cannot be written.
+pub fn file_bytes(source: &dyn TensorSource) -> Result<u64> {
+    let header = header(source, 0..source.tensors().len())?.len() as u64;
+    Ok(source.tensors().iter().map(TensorInfo::bytes).fold(header, u64::saturating_add))
+}
+
 /// The tensors of each file: as many in a row as have at most `most` bytes together, at least one.
 pub(crate) fn shards(tensors: &[TensorInfo], most: u64) -> Vec<Range<usize>> {
     let (mut shards, mut begin, mut size) = (Vec::new(), 0, 0u64);

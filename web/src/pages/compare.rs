@@ -10,12 +10,17 @@ use super::{Answer, Data, Offer, narrow::with, offers};
 use crate::{
     answer,
     asked::Asked,
-    source::Failure,
+    caller::sign_in,
+    form::Form,
+    source::{self, Failure},
     svg::{
         changes::{self, Map},
         grid,
     },
-    view::{self, ComparePage, Cut, Faults, Field, MOST_ROWS, Name, Sides, TensorDiff, encoded},
+    view::{
+        self, ComparePage, Cut, DifferenceForm, Faults, Field, MOST_ROWS, Name, Numbers, Sides, SignIn,
+        TensorDiff, encoded,
+    },
 };
 
 const COLUMNS: [(&str, &str); 6] = [
@@ -43,20 +48,29 @@ struct Page {
     /// The page with the two as they are now.
     present: String,
     permanent: Option<String>,
+    /// The page with numbers from the weights, where these are estimates.
+    exact: Option<String>,
     map: Map,
     data: String,
+    /// How their difference is to be stored, and what is wrong with that.
+    form: DifferenceForm,
+    forms: [(&'static str, &'static str); 5],
+    dtypes: [&'static str; 4],
+    faults: Faults,
+    sign_in: Option<SignIn>,
     /// The layers of the two, their common ancestor taken away.
     kinship: String,
     left: u64,
 }
 
 impl Page {
-    /// Tensors that could not be compared, by reason.
+    /// Tensors that could not be compared, by reason, and those of two names.
     fn lists(&self) -> Vec<(&'static str, Cut<'_, String>)> {
-        let all: [(_, &[String]); 3] = [
+        let all: [(_, &[String]); 4] = [
             ("Only in the first", &self.page.only_a),
             ("Only in the second", &self.page.only_b),
             ("Different shapes", &self.page.shape_mismatches),
+            ("Renamed", &self.page.renamed),
         ];
         let some = all.into_iter().filter(|(_, names)| !names.is_empty());
         some.map(|(label, names)| (label, Cut::of(names))).collect()
@@ -72,6 +86,26 @@ struct Choose {
     /// What may have been meant.
     offers: Vec<Offer>,
 }
+
+/// How a difference can be stored; what several fine-tunes share is asked for over REST.
+const FORMS: [(&str, &str); 5] = [
+    ("dense", "all of it"),
+    ("sparse", "the largest elements"),
+    ("low-rank", "factors of each matrix"),
+    ("bitdelta", "a bit an element and a scale a matrix"),
+    ("skillpack-rtn", "factors in four bits"),
+];
+
+const DTYPES: [&str; 4] = ["float32", "float16", "bfloat16", "float64"];
+
+/// The fields of the difference in the order of the form.
+const DIFFERENCE: [Field; 5] = [
+    Field { pointer: "/form", name: "form", label: "Form" },
+    Field { pointer: "/density", name: "density", label: "Density" },
+    Field { pointer: "/rank", name: "rank", label: "Rank" },
+    Field { pointer: "/energy", name: "energy", label: "Energy" },
+    Field { pointer: "/dtype", name: "dtype", label: "Number format" },
+];
 
 /// The fields in the order of the form.
 const FIELDS: [Field; 2] = [
@@ -105,17 +139,68 @@ pub async fn choose(request: HttpRequest) -> Answer {
 
 /// `GET /compare/{a}...{b}?sort=`
 pub async fn show(source: Data, request: HttpRequest, spec: web::Path<String>) -> Answer {
-    let Some((a, b)) = spec.split_once("...").filter(|(a, b)| !a.is_empty() && !b.is_empty()) else {
-        return Ok(answer::not_found("A comparison has the address `/compare/org/a...org/b`."));
+    let Some(pair) = pair(&spec) else { return Ok(no_pair()) };
+    match page(&source, &request, pair).await? {
+        Shown::Page(page) => Ok(answer::ok(&*page)),
+        Shown::Instead(answer) => Ok(answer),
+    }
+}
+
+/// `POST /compare/{a}...{b}`: on to the job that stores their difference, or the page with what is wrong with the form.
+pub async fn submit(
+    source: Data,
+    request: HttpRequest,
+    spec: web::Path<String>,
+    Form(asked): Form,
+) -> Answer {
+    let Some(pair) = pair(&spec) else { return Ok(no_pair()) };
+    let [form, density, rank, energy, dtype] =
+        DIFFERENCE.map(|field| asked.get(field.name).unwrap_or_default().trim().to_owned());
+    let form = DifferenceForm { form, density, rank, energy, dtype };
+    let failure = match source.submit_difference(pair, &form).await {
+        Ok(job) => return Ok(answer::see_other(&format!("/jobs/{}", encoded(&job)))),
+        Err(failure) => failure,
     };
+    let status = http::status_of(failure.class);
+    match page(&source, &request, pair).await? {
+        Shown::Page(page) => {
+            let page = Page { form, faults: Faults::of(failure, &DIFFERENCE), ..*page };
+            Ok(answer::page(status, &page))
+        }
+        Shown::Instead(answer) => Ok(answer),
+    }
+}
+
+/// The two operands of an address.
+fn pair(spec: &str) -> Option<(&str, &str)> {
+    spec.split_once("...").filter(|(a, b)| !a.is_empty() && !b.is_empty())
+}
+
+fn no_pair() -> HttpResponse {
+    answer::not_found("A comparison has the address `/compare/org/a...org/b`.")
+}
+
+/// A comparison, or what is answered in its place.
+enum Shown {
+    Page(Box<Page>),
+    Instead(HttpResponse),
+}
+
+async fn page(source: &Data, request: &HttpRequest, (a, b): (&str, &str)) -> source::Result<Shown> {
     let asked = Asked::read(request.query_string());
     let three = asked.get("view") == Some("base");
     let sides = if three { Sides::Three } else { Sides::Two };
-    let mut page = match source.compare((a, b), sides).await {
-        Ok(view::Answer::Job(id)) => return Ok(answer::see_other(&format!("/jobs/{}", encoded(&id)))),
+    let (numbers, exactly) = match asked.get("exact") {
+        Some("true") => (Numbers::Exact, "exact=true"),
+        _ => (Numbers::AtHand, ""),
+    };
+    let mut page = match source.compare((a, b), (sides, numbers)).await {
+        Ok(view::Answer::Job(id)) => {
+            return Ok(Shown::Instead(answer::see_other(&format!("/jobs/{}", encoded(&id)))));
+        }
         Ok(view::Answer::Ready(page)) => *page,
         Err(failure) if failure.class == Class::NotFound => {
-            return Ok(unknown(&source, (a, b), failure).await);
+            return Ok(Shown::Instead(unknown(source, (a, b), failure).await));
         }
         Err(failure) => return Err(failure),
     };
@@ -132,29 +217,37 @@ pub async fn show(source: Data, request: HttpRequest, spec: web::Path<String>) -
         false => String::new(),
     };
     let sorted = if sort.is_empty() { String::new() } else { format!("sort={sort}") };
-    let address = page.address();
+    let own = page.address();
+    let address = with(&own, exactly);
     let all = with(with(&address, view), &sorted);
     let map = changes::layout(&page.tensors, (&module, &layer), &open_ended(&all));
-    let as_here = |address: String| with(with(with(address, view), &narrowing), &sorted);
+    let as_here =
+        |address: &str, exactly| with(with(with(with(address, exactly), view), &narrowing), &sorted);
     let fits = |own: &str, wanted: &str| wanted.is_empty() || own == wanted;
     page.tensors.retain(|tensor| fits(&tensor.module, &module) && fits(&tensor.layer, &layer));
     order(&mut page.tensors, sort);
     let left = page.tensors.len().saturating_sub(MOST_ROWS) as u64;
     page.tensors.truncate(MOST_ROWS);
-    Ok(answer::ok(&Page {
+    Ok(Shown::Page(Box::new(Page {
         columns: COLUMNS.map(|(id, label)| (id, label, id == sort)).to_vec(),
         sorting: open_ended(&with(with(&address, view), &narrowing)),
         narrowed: narrowed.then(|| (grid::told((&module, &layer)), all)),
         based: with(with(with(address, "view=base"), &narrowing), &sorted),
-        swapped: as_here(page.swapped()),
-        present: as_here(page.a.compare(&page.b)),
-        permanent: page.permanent().map(as_here),
+        swapped: as_here(&page.swapped(), exactly),
+        present: as_here(&page.a.compare(&page.b), exactly),
+        permanent: page.permanent().map(|address| as_here(&address, exactly)),
+        exact: page.estimated.then(|| as_here(&own, "exact=true")),
         map,
         kinship: super::kinship::of_two([&page.a, &page.b], page.merge_base.as_ref()),
-        data: format!("/api/v1/diffs?a={first}&b={second}"),
+        data: with(format!("/api/v1/diffs?a={first}&b={second}"), exactly),
+        form: DifferenceForm::default(),
+        forms: FORMS,
+        dtypes: DTYPES,
+        faults: Faults::default(),
+        sign_in: sign_in(request).await?,
         left,
         page,
-    }))
+    })))
 }
 
 /// An address to which more of a query is put.

@@ -30,6 +30,15 @@ pub enum Sides {
     Three,
 }
 
+/// What the numbers of a comparison are computed from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Numbers {
+    /// The weights, or where much differs stored sketches.
+    AtHand,
+    /// The weights.
+    Exact,
+}
+
 /// One metadata field of both models.
 #[derive(Debug, Clone, Default)]
 pub struct FieldDiff {
@@ -177,6 +186,8 @@ pub struct ComparePage {
     pub digests: [Option<String>; 2],
     /// One sentence.
     pub verdict: String,
+    /// Whether some numbers are estimates.
+    pub estimated: bool,
     /// Why no weights are compared, in a sentence; none where they are.
     pub unmeasured: Option<String>,
     /// The nearest common ancestor.
@@ -192,6 +203,8 @@ pub struct ComparePage {
     pub only_a: Vec<String>,
     pub only_b: Vec<String>,
     pub shape_mismatches: Vec<String>,
+    /// Both names of tensors that the two call otherwise.
+    pub renamed: Vec<String>,
 }
 
 impl ComparePage {

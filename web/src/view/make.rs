@@ -103,6 +103,16 @@ pub struct TransferCheck {
     pub facts: Vec<(&'static str, String)>,
 }
 
+/// How a difference of two models is to be stored, as typed; empty for what is usual.
+#[derive(Debug, Clone, Default)]
+pub struct DifferenceForm {
+    pub form: String,
+    pub density: String,
+    pub rank: String,
+    pub energy: String,
+    pub dtype: String,
+}
+
 /// A recipe as the fields of the form.
 #[derive(Debug, Clone, Default)]
 pub struct RecipeForm {

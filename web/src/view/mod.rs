@@ -30,7 +30,7 @@ pub use about::AboutPage;
 pub use account::{AccountPage, Closure, RequestLine, TokenForm, TokenLine};
 pub use advisory::{AdvisoryForm, AdvisoryNotice, AdvisoryPage, AdvisoryRow, AffectedRow, KINDS, SEVERITIES};
 pub use compare::{
-    ComparePage, Cut, FieldDiff, FileDiff, MOST_ROWS, Sides, TensorDiff, ThreeWay, ThreeWayTensor,
+    ComparePage, Cut, FieldDiff, FileDiff, MOST_ROWS, Numbers, Sides, TensorDiff, ThreeWay, ThreeWayTensor,
     VocabularyDiff,
 };
 pub use evidence::{days, measured};
@@ -49,7 +49,8 @@ pub use lineage::{
     RejectedEdge, Rest,
 };
 pub use make::{
-    MergeCheck, MethodCard, ParamField, Partner, Partners, RecipeForm, TransferCheck, TransferForm,
+    DifferenceForm, MergeCheck, MethodCard, ParamField, Partner, Partners, RecipeForm, TransferCheck,
+    TransferForm,
 };
 pub use model::{
     ChildGroup, CommitView, DecisionMark, DtypeRow, EvaluationRow, FileRow, ModelPage, ParentLink,

@@ -1,6 +1,7 @@
 //! A source with a small family, for tests and for looking at the pages.
 
 mod files;
+mod forms;
 mod parts;
 
 use std::sync::Arc;
@@ -311,8 +312,8 @@ impl Source for Fake {
         self.revisions_page(name, range)
     }
 
-    async fn compare(&self, (a, b): (&str, &str), sides: Sides) -> Result<Answer<ComparePage>> {
-        self.compare_page((a, b), sides)
+    async fn compare(&self, pair: (&str, &str), asked: (Sides, Numbers)) -> Result<Answer<ComparePage>> {
+        self.compare_page(pair, asked)
     }
 
     fn merge_methods(&self) -> Vec<MethodCard> {
@@ -395,13 +396,7 @@ impl Source for Fake {
     }
 
     async fn submit_merge(&self, yaml: &str, _output: &str) -> Result<String> {
-        if yaml.contains("bad") {
-            let item = Item { pointer: "/models/0".into(), message: format!("unknown model{}", self.mark) };
-            let mut failure = Failure::new(Class::Invalid, "bad_recipe", "The recipe has faults.");
-            failure.items.push(item);
-            return Err(failure);
-        }
-        Ok("01JOB".into())
+        self.merge(yaml)
     }
 
     async fn check_transfer(&self, form: &TransferForm) -> Result<TransferCheck> {
@@ -410,6 +405,10 @@ impl Source for Fake {
 
     async fn submit_transfer(&self, form: &TransferForm) -> Result<String> {
         self.transfer(form)
+    }
+
+    async fn submit_difference(&self, _pair: (&str, &str), form: &DifferenceForm) -> Result<String> {
+        self.difference(form)
     }
 
     async fn jobs(&self, cursor: Option<&str>) -> Result<(Vec<JobRow>, Option<String>)> {

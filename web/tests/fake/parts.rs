@@ -172,7 +172,7 @@ impl Fake {
     }
 
     /// A failure with a fault at each place.
-    fn faulty(&self, class: Class, places: &[&str]) -> Failure {
+    pub fn faulty(&self, class: Class, places: &[&str]) -> Failure {
         let mut failure =
             Failure::new(class, "invalid_request", format!("the request has {} faults", places.len()));
         failure.items = places
@@ -188,13 +188,6 @@ impl Fake {
         self.faulty(Class::NotFound, &missing.map(|(field, _)| field).collect::<Vec<_>>())
     }
 
-    pub fn transfer(&self, form: &TransferForm) -> Result<String> {
-        match form.lambda.as_str() {
-            "abc" => Err(self.faulty(Class::Invalid, &["/output", "/lambda/0", "/target_base"])),
-            _ => Ok("01JOB".into()),
-        }
-    }
-
     pub fn advise(&self, form: &AdvisoryForm) -> Result<String> {
         match form.summary.is_empty() {
             true => Err(self.faulty(Class::Invalid, &["/link", "/summary"])),
@@ -204,19 +197,6 @@ impl Fake {
 
     pub fn ancestor(&self) -> AncestorRow {
         AncestorRow { name: self.name("org/far"), generations: 3, child: self.name("org/near") }
-    }
-
-    pub fn transfer_check(&self, form: &TransferForm) -> TransferCheck {
-        if let Err(failure) = self.transfer(form) {
-            let fault = Some(failure.detail);
-            return TransferCheck { fault, items: failure.items, ..TransferCheck::default() };
-        }
-        TransferCheck {
-            verdict: "uncertain",
-            reasons: vec![("unlikely", self.mark.clone())],
-            facts: vec![("Weights", self.mark.clone())],
-            ..TransferCheck::default()
-        }
     }
 
     pub fn model_page(&self, name: &str) -> Result<Option<ModelPage>> {
@@ -423,7 +403,11 @@ impl Fake {
         })))
     }
 
-    pub fn compare_page(&self, (a, b): (&str, &str), sides: Sides) -> Result<Answer<ComparePage>> {
+    pub fn compare_page(
+        &self,
+        (a, b): (&str, &str),
+        (sides, numbers): (Sides, Numbers),
+    ) -> Result<Answer<ComparePage>> {
         if a.starts_with("no/") {
             return Err(self.unknown([("a", a), ("b", b)]));
         }
@@ -456,6 +440,7 @@ impl Fake {
             at: [revision(a).1, revision(b).1],
             digests: ["3f9a", "4e0b"].map(|part| Some(format!("sha256:{}", part.repeat(16)))),
             verdict: format!("Same architecture; 4 of 5 tensors differ in value.{}", self.mark),
+            estimated: a.starts_with("large/") && numbers == Numbers::AtHand,
             unmeasured: a.starts_with("un/").then(|| format!("No weights are compared.{}", self.mark)),
             merge_base: Some(self.name("meta-llama/Llama-3.1-8B")),
             fields: vec![
@@ -480,6 +465,7 @@ impl Fake {
             only_a: vec![self.mark.clone()],
             only_b: Vec::new(),
             shape_mismatches: vec![self.mark.clone()],
+            renamed: vec![format!("x → y{}", self.mark)],
         })))
     }
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Asked, Kind, Run};
-use crate::{Access, Error, Registry, applied, output, retry::again, submit::pins};
+use crate::{Access, Error, Registry, applied, published, retry::again, submit::pins};
 
 /// The kind.
 pub const APPLY_DIFF: Kind = Kind {
@@ -48,5 +48,5 @@ async fn apply(run: Run) -> Result<Value, Error> {
     run.pulse.begin("opening the models", 0);
     let access = Access::Registry(payload.pins.clone());
     let plan = applied::plan_apply(&run.registry, &payload, &access).await?;
-    Ok(Value::Object(output::publish_derived(&run, plan.derived, plan.source).await?))
+    Ok(Value::Object(published::publish_derived(&run, plan.derived, plan.source).await?))
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Asked, Kind, Run};
-use crate::{Access, Error, Registry, adapters, output, retry::again, submit::pins};
+use crate::{Access, Error, Registry, adapters, published, retry::again, submit::pins};
 
 /// The kind.
 pub const BAKE_ADAPTER: Kind = Kind {
@@ -47,5 +47,5 @@ async fn bake(run: Run) -> Result<Value, Error> {
     run.pulse.begin("opening the models", 0);
     let access = Access::Registry(payload.pins.clone());
     let plan = adapters::plan_bake(&run.registry, &payload, &access).await?;
-    Ok(Value::Object(output::publish_derived(&run, plan.derived, plan.source).await?))
+    Ok(Value::Object(published::publish_derived(&run, plan.derived, plan.source).await?))
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Asked, Kind, Run};
-use crate::{Access, Error, Registry, adapters, output, retry::again, submit::pins};
+use crate::{Access, Error, Registry, adapters, published, retry::again, submit::pins};
 
 /// The kind.
 pub const EXTRACT_ADAPTER: Kind = Kind {
@@ -62,7 +62,7 @@ async fn extract(run: Run) -> Result<Value, Error> {
         Err(_) if run.pulse.cancelled() => return Err(Error::Cancelled),
         other => other?,
     };
-    let published = output::publish_derived(&run, made.derived, made.source).await?;
+    let published = published::publish_derived(&run, made.derived, made.source).await?;
     let mut result = made.report;
     result.extend(published);
     Ok(Value::Object(result))

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::{Asked, Kind, Run};
 use crate::{
-    Access, Error, Extras, Registry, output,
+    Access, Error, Extras, Registry, published,
     retry::again,
     stages::planned,
     submit::{pins, plan_merge},
@@ -58,5 +58,5 @@ async fn merge(run: Run) -> Result<Value, Error> {
     run.pulse.begin("opening the models", 0);
     let plan = plan_merge(&run.registry, &payload.yaml, &Access::Registry(payload.pins.clone())).await?;
     let made = plan.derived(payload.output, payload.yaml, payload.extras);
-    Ok(Value::Object(output::publish_derived(&run, made, plan.source).await?))
+    Ok(Value::Object(published::publish_derived(&run, made, plan.source).await?))
 }

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::{Asked, Kind, Run};
 use crate::{
-    Access, Error, Registry, output, plan_stored_transfer, plan_transfer, retry::again, submit::pins,
+    Access, Error, Registry, plan_stored_transfer, plan_transfer, published, retry::again, submit::pins,
 };
 
 /// The kind.
@@ -90,7 +90,7 @@ async fn carry(run: Run) -> Result<Value, Error> {
     run.pulse.begin("opening the models", 0);
     let access = Access::Registry(payload.pins.clone());
     let plan = plan_stored_transfer(&run.registry, &payload, &access).await?;
-    Ok(Value::Object(output::publish_derived(&run, plan.derived, plan.source).await?))
+    Ok(Value::Object(published::publish_derived(&run, plan.derived, plan.source).await?))
 }
 
 async fn transfer(run: Run) -> Result<Value, Error> {
@@ -109,5 +109,5 @@ async fn transfer(run: Run) -> Result<Value, Error> {
         plan.options.preset
     );
     let made = plan.derived(payload.output, summary);
-    Ok(Value::Object(output::publish_derived(&run, made, plan.source).await?))
+    Ok(Value::Object(published::publish_derived(&run, made, plan.source).await?))
 }

@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{Asked, Kind, Run};
-use crate::{Access, Error, Registry, output, plan_transplant, retry::again, solve_transplant, submit::pins};
+use crate::{
+    Access, Error, Registry, plan_transplant, published, retry::again, solve_transplant, submit::pins,
+};
 
 /// The kind.
 pub const TRANSPLANT_TOKENIZER: Kind = Kind {
@@ -55,7 +57,7 @@ async fn transplant(run: Run) -> Result<Value, Error> {
         Err(_) if run.pulse.cancelled() => return Err(Error::Cancelled),
         other => other?,
     };
-    let mut told = output::publish_derived(&run, derived, source).await?;
+    let mut told = published::publish_derived(&run, derived, source).await?;
     told.insert("rows".to_owned(), json!(report.rows));
     told.insert("shared".to_owned(), json!(report.shared));
     told.insert("new".to_owned(), json!(report.new));

@@ -9,7 +9,7 @@ use super::{Target, Writing};
 /// A comparison.
 #[derive(Debug, Args)]
 pub struct DiffArgs {
-    /// The model that is compared: an id or a checkpoint folder.
+    /// The model that is compared: an id, a checkpoint folder, or the recipe of a merge (.yml).
     #[arg(required = true)]
     pub a: Option<String>,
     /// What it is compared with.
@@ -82,7 +82,7 @@ pub enum AdapterCommand {
 /// An extraction; an adapter is always one file.
 #[derive(Debug, Args)]
 pub struct ExtractArgs {
-    /// What was tuned: an id or a checkpoint folder.
+    /// What was tuned: an id, a checkpoint folder, or the recipe of a merge (.yml).
     #[arg(long)]
     pub base: String,
     /// What it became.

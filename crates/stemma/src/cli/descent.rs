@@ -47,7 +47,7 @@ pub struct LineageArgs {
 /// A matrix of kinship.
 #[derive(Debug, Args)]
 pub struct KinshipArgs {
-    /// Ids or checkpoint folders.
+    /// Ids, checkpoint folders, or recipes of merges (.yml).
     #[arg(required = true, num_args = 2..)]
     pub models: Vec<String>,
     /// Base the deltas are taken against; without it only the Euclidean distance is defined.

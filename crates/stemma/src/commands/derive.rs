@@ -162,7 +162,8 @@ impl Planned {
         }
         let Some(out) = target.folder() else {
             plan.fits(&registry.scratch)?;
-            let forecast = plan.forecast(1 + u64::from(target.register.is_some()), &registry.scratch);
+            let mut forecast = plan.forecast(1 + u64::from(target.register.is_some()), &registry.scratch);
+            forecast.made = jobs::made_before(&registry, &plan.recipe).await?;
             return Ok(Told::of(&forecast, lines));
         };
         // What an attempt that was killed left is part of the result.
@@ -267,7 +268,8 @@ fn lines(forecast: &Forecast) -> Vec<String> {
         format!("needs {memory} of memory and {disk} of disk at most{free}"),
     ];
     let rows = vocabulary.as_ref().map(|rows| format!("a vocabulary of {rows} rows"));
-    told.into_iter().chain(rows).chain(forecast.warnings.iter().map(caution)).collect()
+    let made = forecast.made.as_ref().map(|model| format!("{model} was made by this recipe"));
+    told.into_iter().chain(rows).chain(made).chain(forecast.warnings.iter().map(caution)).collect()
 }
 
 /// A warning as a line; one without a place has no pointer.

@@ -7,7 +7,9 @@ use std::{
 
 use analysis::diff::DiffReport;
 use domain::{Class, RepoId};
-use jobs::{Access, ApplyPayload, DiffFile, DiffForm, DiffPayload, Form, Pin, Pulse, Registry, Workplace};
+use jobs::{
+    Access, ApplyPayload, DiffFile, DiffForm, DiffPayload, Form, Pin, Pulse, Reading, Registry, Workplace,
+};
 
 use super::{
     Context,
@@ -38,7 +40,8 @@ pub async fn run(context: Context, args: DiffArgs) -> Result<(), Failure> {
         return share(&context, registry, (&asked, out)).await;
     }
     let form = asked.form;
-    let report = jobs::compare(&registry, &a, &b, &Access::Folders(Pin::Nothing)).await?;
+    let looking = (&Access::Folders(Pin::Nothing), Reading::Weights);
+    let report = jobs::compare(&registry, [&a, &b], looking).await?;
     let Some(out) = out else {
         print(&context, &report, None);
         return Ok(());
@@ -113,12 +116,12 @@ fn print(context: &Context, report: &DiffReport, written: Option<&DiffFile>) {
     for t in &report.tensors {
         let number = |v: Option<f64>| v.map_or("-".to_owned(), |v| format!("{v:.6}"));
         output::line(format!(
-            "{}\trel_l2 {}\tcos {}\tmax {}\tunchanged {:.2}%",
+            "{}\trel_l2 {}\tcos {}\tmax {}\tunchanged {}",
             t.name,
             number(t.relative_l2),
             number(t.cosine),
-            number(Some(t.max_abs)),
-            t.unchanged_share * 100.0
+            number(t.max_abs),
+            t.unchanged_share.map_or("-".to_owned(), |share| format!("{:.2}%", share * 100.0))
         ));
     }
     if let Some(energy) = written.and_then(|written| written.report.get("energy")?.as_f64()) {

@@ -115,8 +115,15 @@ async fn check(
 }
 
 fn lines(report: &Report) -> Vec<String> {
+    let covered = report.coverage;
+    let fits = format!(
+        "fits {} of {} tensors, {:.1} % of the weights",
+        covered.tensors,
+        covered.of_tensors,
+        100.0 * covered.share
+    );
     let mut lines =
-        vec![format!("{} (heuristic: only a run of the models can tell)", report.verdict.label())];
+        vec![fits, format!("{} (heuristic: only a run of the models can tell)", report.verdict.label())];
     let reasons =
         report.reasons.iter().map(|reason| format!("  {}: {}", reason.verdict.label(), reason.message));
     lines.extend(reasons);

@@ -5,17 +5,17 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use ::web::{
     Failure,
     view::{
-        ComparePage, Count, FieldDiff, FileDiff, Name, Sides, TensorDiff, ThreeWay, ThreeWayTensor,
+        ComparePage, Count, FieldDiff, FileDiff, Name, Numbers, Sides, TensorDiff, ThreeWay, ThreeWayTensor,
         VocabularyDiff, plural,
     },
 };
 use analysis::{
-    diff::{DiffReport, ShapeMismatch},
+    diff::{DiffReport, Renamed, ShapeMismatch},
     kinship::{Layer, Module},
     versions::{KeyChange, key_changes},
 };
 use domain::{Class, Fault as _};
-use jobs::{Access, Registry, Wording};
+use jobs::{Access, Reading, Registry, Wording};
 use serde_json::Value;
 use store::ModelRow;
 
@@ -26,12 +26,20 @@ const VALUES: usize = 2_000;
 const SHOWN: usize = 120;
 
 /// Two models side by side.
-pub async fn page(registry: &Registry, (a, b): (&str, &str), sides: Sides) -> Result<ComparePage> {
-    let compared = jobs::compare(registry, a, b, &Access::registry()).await;
+pub async fn page(
+    registry: &Registry,
+    (a, b): (&str, &str),
+    (sides, numbers): (Sides, Numbers),
+) -> Result<ComparePage> {
+    let reading = match numbers {
+        Numbers::AtHand => Reading::Stored,
+        Numbers::Exact => Reading::Weights,
+    };
+    let compared = jobs::compare(registry, [a, b], (&Access::registry(), reading)).await;
     let (left, right) = (side(registry, a).await?, side(registry, b).await?);
     let (mut page, left, right) = match (compared, left, right) {
-        (Ok(report), Some(left), Some(right)) => (measured(report), left, right),
-        (Ok(report), ..) => return Ok(measured(report)),
+        (Ok(report), Some(left), Some(right)) => (measured(&report), left, right),
+        (Ok(report), ..) => return Ok(measured(&report)),
         (Err(error), Some(left), Some(right)) if error.class() != Class::Internal => {
             (unmeasured(registry, (&left, &right), &error).await?, left, right)
         }
@@ -41,7 +49,8 @@ pub async fn page(registry: &Registry, (a, b): (&str, &str), sides: Sides) -> Re
     let ancestor =
         forest.merge_base(left.id, right.id).and_then(|id| forest.node(id)).map(|n| n.name.to_owned());
     if let (Sides::Three, Some(base), None) = (sides, &ancestor, &page.unmeasured) {
-        page.three_way = Some(three_way(registry, (&operand(a, &left), &operand(b, &right)), base).await?);
+        page.three_way =
+            Some(three_way(registry, [&operand(a, &left), &operand(b, &right)], (base, reading)).await?);
     }
     page.merge_base = ancestor.map(Name);
     page.fields = fields(&left, &right);
@@ -70,14 +79,16 @@ async fn side(registry: &Registry, operand: &str) -> Result<Option<ModelRow>> {
     Ok(Some(row))
 }
 
-fn measured(report: DiffReport) -> ComparePage {
+fn measured(report: &DiffReport) -> ComparePage {
     let mismatch = |m: &ShapeMismatch| otherwise(&m.name, (&m.shape_a, &m.shape_b));
     ComparePage {
         shape_mismatches: report.shape_mismatches.iter().map(mismatch).collect(),
         tensors: report.tensors.iter().map(tensor).collect(),
-        verdict: report.verdict,
-        only_a: report.only_a,
-        only_b: report.only_b,
+        verdict: report.verdict.clone(),
+        estimated: !report.exact,
+        only_a: report.only_a.clone(),
+        only_b: report.only_b.clone(),
+        renamed: report.renamed.iter().map(|Renamed { a, b }| format!("{a} → {b}")).collect(),
         ..ComparePage::default()
     }
 }
@@ -150,8 +161,8 @@ fn tensor(t: &analysis::diff::TensorDiff) -> TensorDiff {
         elements: t.elements,
         relative_l2: t.relative_l2,
         cosine: t.cosine,
-        max_abs: Some(t.max_abs),
-        unchanged_share: Some(t.unchanged_share),
+        max_abs: t.max_abs,
+        unchanged_share: t.unchanged_share,
         identical: t.identical,
         module: module.label().to_owned(),
         module_rank: module as u8,
@@ -172,19 +183,23 @@ pub fn rank(layer: Layer) -> i64 {
 }
 
 /// What each of the two changed since a common ancestor; an ancestor without weights is a failure that says so.
-async fn three_way(registry: &Registry, (a, b): (&str, &str), base: &str) -> Result<ThreeWay> {
+async fn three_way(
+    registry: &Registry,
+    [a, b]: [&str; 2],
+    (base, reading): (&str, Reading),
+) -> Result<ThreeWay> {
     let mut rows: BTreeMap<String, ThreeWayTensor> = BTreeMap::new();
     // The ancestor may be one of the two: it has changed nothing since itself.
     let own = [a, b].map(|model| model == base);
     for (side, model) in [a, b].into_iter().enumerate().filter(|(side, _)| !own[*side]) {
-        let report: DiffReport = jobs::compare(registry, model, base, &Access::registry()).await?;
-        for tensor in report.tensors {
+        let report = jobs::compare(registry, [model, base], (&Access::registry(), reading)).await?;
+        for tensor in &report.tensors {
             let row = rows.entry(tensor.name_b.clone()).or_insert_with(|| ThreeWayTensor {
                 name: tensor.name_b.clone(),
                 changes: own.map(|own| own.then_some(0.0)),
                 changed: own.map(|own| own.then_some(false)),
             });
-            let changed = !tensor.identical && tensor.unchanged_share < 1.0;
+            let changed = !tensor.identical && tensor.unchanged_share.is_none_or(|share| share < 1.0);
             row.changed[side] = Some(changed);
             row.changes[side] = if changed { tensor.relative_l2 } else { Some(0.0) };
         }

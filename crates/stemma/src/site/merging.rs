@@ -184,6 +184,8 @@ pub async fn check(registry: &Registry, yaml: &str) -> Result<MergeCheck> {
     ];
     facts.extend(forecast.free_disk_bytes.map(|free| ("Disk that is left", Bytes(free).to_string())));
     facts.extend(forecast.vocabulary.map(|rows| ("Rows of tokens", Count(rows).to_string())));
+    let made = jobs::made_before(registry, &plan.recipe).await?;
+    facts.extend(made.map(|model| ("Made by this recipe before", model)));
     Ok(MergeCheck { facts, warnings: forecast.warnings, ..MergeCheck::default() })
 }
 

@@ -5,6 +5,7 @@ mod account;
 mod advisories;
 mod changes;
 mod compare;
+mod differences;
 mod family;
 mod files;
 mod heritage;
@@ -31,11 +32,11 @@ use ::web::{
     Failure, Source,
     view::{
         AboutPage, AccountPage, AdvisoryForm, AdvisoryPage, AdvisoryRow, Answer, AtlasPage, AtlasQuery,
-        ChildrenPage, ChildrenQuery, ComparePage, ContradictionRow, Counts, EdgeForm, Family, FamilyRow,
-        FilePage, HomePage, JobPage, JobRow, KinshipPage, KinshipQuery, LineagePage, LineageQuery,
-        MeasureCard, MergeCheck, MethodCard, ModelPage, Name, NamespacePage, Narrowing, Partners, PathPage,
-        RecipeForm, ReportAnswer, ReportCard, RevisionsPage, SearchPage, SearchQuery, Sides, TokenForm,
-        TransferCheck, TransferForm,
+        ChildrenPage, ChildrenQuery, ComparePage, ContradictionRow, Counts, DifferenceForm, EdgeForm, Family,
+        FamilyRow, FilePage, HomePage, JobPage, JobRow, KinshipPage, KinshipQuery, LineagePage, LineageQuery,
+        MeasureCard, MergeCheck, MethodCard, ModelPage, Name, NamespacePage, Narrowing, Numbers, Partners,
+        PathPage, RecipeForm, ReportAnswer, ReportCard, RevisionsPage, SearchPage, SearchQuery, Sides,
+        TokenForm, TransferCheck, TransferForm,
     },
 };
 use async_trait::async_trait;
@@ -203,8 +204,8 @@ impl Source for Site {
         kinship::page(&self.registry, query).await.map(|page| Answer::Ready(Box::new(page)))
     }
 
-    async fn compare(&self, pair: (&str, &str), sides: Sides) -> Result<Answer<ComparePage>> {
-        compare::page(&self.registry, pair, sides).await.map(|page| Answer::Ready(Box::new(page)))
+    async fn compare(&self, pair: (&str, &str), asked: (Sides, Numbers)) -> Result<Answer<ComparePage>> {
+        compare::page(&self.registry, pair, asked).await.map(|page| Answer::Ready(Box::new(page)))
     }
 
     fn merge_methods(&self) -> Vec<MethodCard> {
@@ -233,6 +234,10 @@ impl Source for Site {
 
     async fn submit_transfer(&self, form: &TransferForm) -> Result<String> {
         transfers::submit(&self.registry, form).await
+    }
+
+    async fn submit_difference(&self, pair: (&str, &str), form: &DifferenceForm) -> Result<String> {
+        differences::submit(&self.registry, pair, form).await
     }
 
     async fn jobs(&self, cursor: Option<&str>) -> Result<(Vec<JobRow>, Option<String>)> {

@@ -87,9 +87,9 @@ pub async fn check(registry: &Registry, form: &TransferForm) -> Result<TransferC
         }
         let plan = jobs::with_output(registry, output.as_ref(), plan).await.map_err(Failure::from)?;
         let report = jobs::check_transfer(registry, &plan).await.map_err(Failure::from)?;
-        Ok::<_, Failure>((plan, report, payload))
+        Ok::<_, Failure>((report, payload))
     };
-    let (plan, report, payload) = match looked.await {
+    let (report, payload) = match looked.await {
         Ok(looked) => looked,
         Err(failure) if failure.class == Class::Internal => return Err(failure),
         Err(failure) => {
@@ -97,17 +97,15 @@ pub async fn check(registry: &Registry, form: &TransferForm) -> Result<TransferC
             return Ok(TransferCheck { fault, items: failure.items, ..TransferCheck::default() });
         }
     };
-    let tensors = plan.source.tensors();
-    let all: u64 = tensors.iter().map(|tensor| tensor.shape.iter().product::<u64>()).sum();
-    let share = if all == 0 { 0.0 } else { 100.0 * report.model.elements as f64 / all as f64 };
+    let covered = report.coverage;
     let number =
         |value: Option<f64>| value.map_or_else(|| "undefined".to_owned(), |value| format!("{value:.4}"));
     let mut facts = vec![
         (
             "Tensors that the change fits",
-            format!("{} of {}", Count(report.tensors.len() as u64), Count(tensors.len() as u64)),
+            format!("{} of {}", Count(covered.tensors as u64), Count(covered.of_tensors as u64)),
         ),
-        ("Weights that it fits", format!("{share:.1} % of {}", Count(all))),
+        ("Weights that it fits", format!("{:.1} % of {}", 100.0 * covered.share, Count(covered.of_elements))),
         ("Gap of the bases, relative", number(report.model.relative_gap)),
         ("Size of the change, relative", number(report.model.relative_delta)),
         ("Cosine of change and gap", number(report.model.cosine)),

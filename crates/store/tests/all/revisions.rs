@@ -20,6 +20,7 @@ db_test!(
     a_corrected_card_leaves_nothing_of_the_old_one_behind,
     a_job_never_publishes_over_weights_of_another_origin,
     what_is_made_here_has_the_time_of_its_making_and_a_folder_has_none,
+    what_a_recipe_made_is_found_by_it_and_hidden_where_its_model_is,
     a_cancelled_job_publishes_nothing,
     only_current_revisions_are_signed_and_old_ones_can_be_signed_later,
     the_number_format_is_that_of_most_weights_and_not_of_most_bytes,
@@ -255,6 +256,29 @@ async fn what_is_made_here_has_the_time_of_its_making_and_a_folder_has_none(db: 
     let told = Metadata { created_at: Some(7), ..named("a/dated") };
     let dated = db.store.publish(Publish { metadata: told, ..made }).await.unwrap();
     assert_eq!(dated.created_at, Some(7), "what the source says is kept");
+}
+
+async fn what_a_recipe_made_is_found_by_it_and_hidden_where_its_model_is(db: Db) {
+    let recipe = |text: &str| Some((Digest::of(text.as_bytes()), json!({ "method": text })));
+    let made = async |name: &str, text: &str| {
+        let files = vec![file(&db.store, "a", name.as_bytes()).await];
+        db.store.publish(Publish { recipe: recipe(text), ..publish(named(name), files) }).await.unwrap()
+    };
+    let (one, two) = (made("a/one", "linear").await, made("a/two", "linear").await);
+    made("a/other", "slerp").await;
+    let found = async |store: &Store| {
+        let products = store.products(&Digest::of(b"linear")).await.unwrap();
+        products.into_iter().map(|product| (product.model, Some(product.revision))).collect::<Vec<_>>()
+    };
+    let nobody = db.store.seen_by(Viewer::default());
+    let open = found(&nobody).await;
+
+    let closed = Openness { private: Some(true), gated: None };
+    db.store.set_openness(two.id, closed).await.unwrap();
+
+    assert_eq!(open, [(two.id, two.revision), (one.id, one.revision)]);
+    assert_eq!(found(&db.store).await, open);
+    assert_eq!(found(&nobody).await, [(one.id, one.revision)]);
 }
 
 async fn a_cancelled_job_publishes_nothing(db: Db) {
