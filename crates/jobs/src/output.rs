@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 use weights::{Layout, TensorSource};
 
 use crate::{
-    Error, Gathered, Incoming, Made, Operand, Registry, Workplace, adapter, ingest_files,
+    Error, Gathered, Incoming, Made, Operand, Registry, Workplace, adapter, forecast, ingest_files,
     kinds::Run,
     licences,
     member::labelled,
@@ -329,6 +329,7 @@ pub async fn publish_derived(
 ) -> Result<Map<String, Value>, Error> {
     let (registry, effort) = (&run.registry, Effort::begin());
     let place = run.workplace()?;
+    forecast::has_room(&place.out(), source.tensors())?;
     let laid = (Arc::clone(&source), derived.layout(registry));
     let done = match place.write(laid, derived.recipe.digest().to_string(), &run.pulse).await {
         Err(_) if run.pulse.cancelled() => return Err(Error::Cancelled),
