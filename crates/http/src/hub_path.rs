@@ -21,13 +21,14 @@ pub enum Verb {
     Preupload,
     Commit,
     LfsFiles,
+    SuperSquash,
     Resolve,
     SafetensorsMetadata,
     XetWriteToken,
     XetReadToken,
 }
 
-const VERBS: [(&str, Verb); 18] = [
+const VERBS: [(&str, Verb); 19] = [
     ("revision", Verb::Revision),
     ("tree", Verb::Tree),
     ("paths-info", Verb::PathsInfo),
@@ -42,6 +43,7 @@ const VERBS: [(&str, Verb); 18] = [
     ("preupload", Verb::Preupload),
     ("commit", Verb::Commit),
     ("lfs-files", Verb::LfsFiles),
+    ("super-squash", Verb::SuperSquash),
     ("resolve", Verb::Resolve),
     ("safetensors-metadata", Verb::SafetensorsMetadata),
     ("xet-write-token", Verb::XetWriteToken),
