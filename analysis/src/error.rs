@@ -136,6 +136,13 @@ impl Fault for Error {
         }
     }
 
+    fn wait(&self) -> Option<u64> {
+        match self {
+            Self::Weights(error) => error.wait(),
+            _ => None,
+        }
+    }
+
     fn items(&self) -> Vec<Item> {
         match self {
             Self::Weights(error) => error.items(),

@@ -132,7 +132,7 @@ impl ModelPath {
     }
 }
 
-/// One model.
+/// One model. The entity tag of the answer may stand in `If-Match` of an upload.
 #[utoipa::path(get, path = "/api/v1/models/{org}/{name}", tag = "models", params(("org" = String, Path), ("name" = String, Path)), responses((status = 200, body = ModelDetail), (status = 404, body = Problem, content_type = "application/problem+json")))]
 #[routes]
 #[get("/api/v1/models/{org}/{name}")]
@@ -204,6 +204,7 @@ async fn detail(registry: &Registry, row: ModelRow) -> Result<HttpResponse> {
         Some(revision) => registry.store.recipe_of(revision).await?,
         None => None,
     };
+    let state = state_of(registry, &row).await?;
     let detail = ModelDetail {
         summary: ModelSummary::from(&row),
         parents,
@@ -222,5 +223,16 @@ async fn detail(registry: &Registry, row: ModelRow) -> Result<HttpResponse> {
         card: row.card,
         config: row.config,
     };
-    Ok(HttpResponse::Ok().json(detail))
+    let mut answer = HttpResponse::Ok().json(detail);
+    if let Some(state) = state {
+        answer.extensions_mut().insert(http::State(state));
+    }
+    Ok(answer)
+}
+
+/// The commit of `main` that shows what a model is, by which a write names the state it was made for; none for a model of
+/// which only metadata is known.
+pub async fn state_of(registry: &Registry, row: &ModelRow) -> Result<Option<String>> {
+    let head = registry.store.commit(row.id, store::MAIN).await?;
+    Ok(head.filter(|head| Some(head.revision) == row.revision).map(|head| head.oid))
 }

@@ -1,7 +1,9 @@
 //! Liveness, readiness and the limits in force.
 
 use actix_web::{HttpResponse, Responder, get, web};
+use domain::{FIXED, Fixed, Limits};
 use jobs::Registry;
+use serde::Serialize;
 use serde_json::json;
 
 use crate::seen::Seen;
@@ -50,9 +52,15 @@ async fn ready(registry: &Registry) -> HttpResponse {
     }))
 }
 
-/// Every limit in force.
+/// Every limit in force, and under `fixed` the bounds that nobody sets.
 #[utoipa::path(tag = "service", responses((status = 200, description = "limits by name", body = Object)))]
 #[get("/api/v1/limits")]
 pub async fn limits(registry: Seen) -> impl Responder {
-    HttpResponse::Ok().json(registry.limits)
+    #[derive(Serialize)]
+    struct Told {
+        #[serde(flatten)]
+        limits: Limits,
+        fixed: Fixed,
+    }
+    HttpResponse::Ok().json(Told { limits: registry.limits, fixed: FIXED })
 }

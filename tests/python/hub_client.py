@@ -433,6 +433,31 @@ def a_repository_is_deleted():
 
 
 @check
+def a_history_is_given_up_and_its_large_files_go():
+    long = f"{USER}/long"
+    api.create_repo(long)
+    for text in [b"one", b"secret", b"three"]:
+        api.upload_file(path_or_fileobj=text, path_in_repo="weights.bin", repo_id=long, commit_message=str(text))
+    commits = [one.commit_id for one in api.list_repo_commits(long)]
+    held = {file.file_oid: file for file in api.list_lfs_files(long)}
+    assert len(held) == 3 and {file.filename for file in held.values()} == {"weights.bin"}, held
+    old = api.get_paths_info(long, ["weights.bin"], revision=commits[1])[0].lfs.sha256
+    now = api.get_paths_info(long, ["weights.bin"])[0].lfs.sha256
+    api.permanently_delete_lfs_files(long, [held[old]])
+    assert old not in {file.file_oid for file in api.list_lfs_files(long)}
+    refused(RevisionNotFoundError, lambda: api.model_info(long, revision=commits[1]))
+    shown = refused(HfHubHTTPError, lambda: api.permanently_delete_lfs_files(long, [held[now]]))
+    assert shown.response.status_code == 409, shown
+    api.super_squash_history(long, commit_message="All of it")
+    history = api.list_repo_commits(long)
+    assert [one.title for one in history if one.title != "Initial commit"] == ["All of it"], history
+    assert [file.file_oid for file in api.list_lfs_files(long)] == [now]
+    assert pathlib.Path(hf_hub_download(long, "weights.bin")).read_bytes() == b"three"
+    refused(RevisionNotFoundError, lambda: api.model_info(long, revision=commits[0]))
+    refused(RevisionNotFoundError, lambda: api.super_squash_history(long, branch="nothing"))
+
+
+@check
 def reading_needs_no_token():
     anonymous = HfApi(token=False)
     assert anonymous.model_info(PUSHED).id == PUSHED

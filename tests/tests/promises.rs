@@ -312,7 +312,13 @@ async fn every_limit_in_force_is_told_by_the_service_and_the_command_alike() -> 
     ensure!(told["page"] == 7 && shown["limits.page"]["source"] == "STEMMA_LIMITS__PAGE", "{told} {shown}");
     let limits = told.as_object().context("no limits")?;
     ensure!(limits.len() > 40, "{limits:?}");
-    for (name, value) in limits {
+    let fixed = limits["fixed"].as_object().context("nothing fixed")?;
+    ensure!(fixed["path_parts"] == 64, "{fixed:?}");
+    for (name, value) in fixed {
+        let (shown, value) = (&shown[format!("fixed.{name}")]["value"], value.to_string());
+        ensure!(*shown == value, "{name}: {value} {shown}");
+    }
+    for (name, value) in limits.iter().filter(|(name, _)| *name != "fixed") {
         let (shown, value) = (&shown[format!("limits.{name}")]["value"], value.to_string());
         ensure!(*shown == value, "{name}: {value} {shown}");
     }

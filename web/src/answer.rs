@@ -110,6 +110,8 @@ const fn title(class: Class) -> &'static str {
         Class::TooLarge => "Too large",
         Class::Unsupported => "Not supported",
         Class::Unavailable => "Not available just now",
+        Class::TooMany => "Too much at once",
+        Class::Full => "No room for it",
         Class::Damaged => "Damaged here",
         Class::Internal => "Something broke here",
     }

@@ -9,6 +9,18 @@ use actix_web::{http::StatusCode, test::TestRequest};
 use asking::{ask, get};
 use fake::HOSTILE;
 
+#[test]
+fn no_model_is_called_like_the_beginning_of_a_pages_address() {
+    let routes = include_str!("../src/routes.rs");
+    let places = routes.split("(\"/").skip(1).filter_map(|rest| rest.split(['"', '/']).next());
+
+    let open: Vec<&str> = places
+        .filter(|place| !place.is_empty() && !place.starts_with('{') && !domain::RESERVED.contains(place))
+        .collect();
+
+    assert!(open.is_empty(), "these are to be in `domain::RESERVED`: {open:?}");
+}
+
 #[actix_web::test]
 async fn a_file_is_shown_as_text_by_its_tensors_or_by_why_it_is_not() {
     for (address, parts) in [

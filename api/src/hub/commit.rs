@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use actix_web::{HttpResponse, http::StatusCode, http::header, web::Payload};
+use actix_web::{HttpRequest, HttpResponse, http::StatusCode, http::header, web::Payload};
 use domain::{Act, BadDigest, Digest, RelativePath, RepoId};
 use futures::StreamExt as _;
 use http::{Problem, Result};
@@ -140,6 +140,8 @@ pub async fn commit(call: &Call<'_>, payload: Payload) -> Outcome {
     let id = RepoId::parse(&row.name).map_err(|_| missing_model(&call.id))?;
     let (branch, _) = branch(call, &row).await?;
     let author = who::author(call.request, call.registry).await?;
+    // Contents come as base64, four bytes for three.
+    call.registry.store.room_for(announced(call.request) / 4 * 3)?;
     let mut body = Body::new(call.registry, NewCommit { branch, author, ..NewCommit::default() });
     if let Err(problem) = body.receive(payload).await {
         body.gathered.discard(call.registry).await;
@@ -164,6 +166,12 @@ pub async fn commit(call: &Call<'_>, payload: Payload) -> Outcome {
     let url = format!("{}/{}/commit/{oid}", http::address(call.request), row.name);
     Ok(HttpResponse::Ok()
         .json(json!({ "success": true, "commitOid": oid, "commitUrl": url, "hookOutput": "" })))
+}
+
+/// Bytes that a request says it will send; none where it does not say.
+pub fn announced(request: &HttpRequest) -> u64 {
+    let length = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    length.and_then(|text| text.parse().ok()).unwrap_or(0)
 }
 
 /// A commit body on its way in.

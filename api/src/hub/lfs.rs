@@ -81,12 +81,17 @@ async fn object(
     let (host, oid) = (http::address(request), digest.hex());
     // To somebody who may not have it, it is as if it were not here: their own copy has to come.
     let stored = registry.store.open_size(&digest).await?;
+    let room = registry.store.room_for(size);
     let link = |href: String| json!({ "href": href, "header": {} });
     Ok(match (operation, stored) {
         ("upload", Some(held)) if held == size => json!({ "oid": oid, "size": size }),
         ("upload", _) if size > registry.limits.file_bytes => {
             let message = format!("at most {} bytes are taken", registry.limits.file_bytes);
             json!({ "oid": oid, "size": size, "error": { "code": 422, "message": message } })
+        }
+        ("upload", _) if room.is_err() => {
+            let message = room.err().map(|full| full.to_string());
+            json!({ "oid": oid, "size": size, "error": { "code": 507, "message": message } })
         }
         ("upload", _) => json!({
             "oid": oid, "size": size,
@@ -172,6 +177,7 @@ pub async fn put(
         let detail = format!("at most {} bytes are taken", registry.limits.file_bytes);
         return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "file_too_large", detail));
     }
+    registry.store.room_for(size)?;
     let holder = Holder::upload_of(registry.store.viewer().name.as_deref());
     let mut writer = registry.store.blob_writer(&holder).await?;
     let mut length = 0_u64;

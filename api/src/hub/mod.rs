@@ -8,6 +8,7 @@ mod commit;
 mod content;
 mod discussions;
 mod entries;
+mod history;
 mod ignored;
 mod info;
 mod lfs;
@@ -33,6 +34,7 @@ use jobs::Registry;
 
 pub use self::{
     answer::{commit_and_path, missing_entry, missing_model, moved, page, sha},
+    commit::announced,
     entries::{Kept, content_name, git_oid, kept},
 };
 
@@ -82,6 +84,9 @@ async fn of_a_model(request: HttpRequest, registry: Seen, payload: Payload) -> R
         ("POST", Verb::Commit) => commit::commit(&call, payload).await,
         ("GET", Verb::Discussions) => discussions::list(&call).await,
         ("POST", Verb::Discussions) => discussions::refuse(&call).await,
+        ("GET", Verb::LfsFiles) if call.rest.is_empty() => history::large_files(&call).await,
+        ("POST", Verb::LfsFiles) if call.rest == ["batch"] => history::forget(&call, payload).await,
+        ("POST", Verb::SuperSquash) => history::squash(&call, payload).await,
         ("POST", Verb::LfsFiles) => lfs::duplicate(&call, payload).await,
         ("GET", Verb::Resolve) => content::resolve(&call).await,
         ("GET", Verb::SafetensorsMetadata) => content::safetensors_metadata(&call).await,

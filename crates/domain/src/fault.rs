@@ -23,6 +23,10 @@ pub enum Class {
     Unavailable,
     /// What is stored is not what was stored (502, exit 1).
     Damaged,
+    /// Whoever asks has had as much as they may for now (429, exit 6).
+    TooMany,
+    /// There is no room for it (507, exit 6).
+    Full,
     /// Our own fault (500, exit 1).
     Internal,
 }
@@ -42,6 +46,10 @@ pub trait Fault: std::error::Error {
     fn code(&self) -> &'static str;
     /// The broad kind of failure.
     fn class(&self) -> Class;
+    /// Seconds after which another try may go better, where whoever refused said so.
+    fn wait(&self) -> Option<u64> {
+        None
+    }
     /// All faults found, when a check finds several at once.
     fn items(&self) -> Vec<Item> {
         Vec::new()

@@ -30,6 +30,7 @@ pub const RESERVED: &[&str] = &[
     "jobs",
     "kinship",
     "licences",
+    "lineage",
     "livez",
     "login",
     "logout",

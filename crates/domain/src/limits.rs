@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+/// Seconds that a caller's requests are counted over, as on the Hub.
+pub const RATE_SECONDS: u64 = 300;
+
 /// Limits in force; shown at `/api/v1/limits` and by `stemma config show`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -133,6 +136,8 @@ pub struct Limits {
     pub sparql_at_once: usize,
     /// Most jobs waiting or running.
     pub queued_jobs: u64,
+    /// Most jobs of one user, or of all who come without a token, waiting or running; 0 for any number.
+    pub queued_jobs_each: u64,
     /// Most connections that follow jobs at once.
     pub event_listeners: usize,
     /// Seconds a worker may be silent before its job is handed on.
@@ -148,6 +153,20 @@ pub struct Limits {
     pub body_grace_seconds: u64,
     /// Bytes that have to come in every second after that, on average.
     pub body_rate: u64,
+    /// Bytes that whatever comes in leaves free on the disk of the blob folder.
+    pub reserve_bytes: u64,
+    /// Seconds that a client may take in nothing of an answer before it is given up.
+    pub answer_idle_seconds: u32,
+    /// Most connections at once; fewer where the process may open fewer than four files for each.
+    pub connections: usize,
+    /// Requests for `/api/…` that one caller may make in [`RATE_SECONDS`]; 0 for any number.
+    pub rate_api: u32,
+    /// Downloads of files, likewise.
+    pub rate_resolve: u32,
+    /// Pages, likewise.
+    pub rate_pages: u32,
+    /// Questions that read weights or walk through much, likewise; they count as these alone.
+    pub rate_measure: u32,
     /// Most bytes the pages of a Parquet dump held at once unpack to, and one row of a list column.
     pub dump_page_bytes: u64,
     /// Most items in one row of a list column of a Parquet dump.
@@ -238,6 +257,7 @@ impl Default for Limits {
             sparql_answer_bytes: 16 << 20,
             sparql_at_once: 2,
             queued_jobs: 1_000,
+            queued_jobs_each: 20,
             event_listeners: 256,
             lease_seconds: 60,
             attempts: 4,
@@ -245,6 +265,13 @@ impl Default for Limits {
             upload_idle_seconds: 30,
             body_grace_seconds: 10,
             body_rate: 10_000,
+            reserve_bytes: 64 << 20,
+            answer_idle_seconds: 60,
+            connections: 10_000,
+            rate_api: 0,
+            rate_resolve: 0,
+            rate_pages: 0,
+            rate_measure: 0,
             dump_page_bytes: 256 << 20,
             dump_row_values: 100_000,
             shard_bytes: 5_000_000_000,
@@ -256,7 +283,7 @@ impl Default for Limits {
             watch_models: 10_000,
             pull_wait_seconds: 20,
             hub_tries: 5,
-            hub_wait_seconds: 60,
+            hub_wait_seconds: 330,
         }
     }
 }

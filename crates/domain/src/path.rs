@@ -4,6 +4,8 @@ use std::{fmt, str::FromStr};
 
 use serde::{Serialize, Serializer};
 
+use crate::FIXED;
+
 /// A `/`-separated path inside a repository.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RelativePath(String);
@@ -15,9 +17,6 @@ pub struct BadPath {
     path: String,
     reason: &'static str,
 }
-
-/// Most parts of a path; every file of a listing may lie in as many folders of its own.
-const PARTS: usize = 64;
 
 impl RelativePath {
     /// Parses a path; the only door for file names that come from outside.
@@ -48,8 +47,8 @@ impl RelativePath {
 fn fault(text: &str) -> Option<&'static str> {
     let whole = [
         (text.is_empty(), "it is empty"),
-        (text.len() > 1024, "it is over 1,024 bytes"),
-        (text.split('/').count() > PARTS, "it has over 64 parts"),
+        (text.len() > FIXED.path_bytes, "it is over 1,024 bytes"),
+        (text.split('/').count() > FIXED.path_parts, "it has over 64 parts"),
         (text.starts_with('/'), "it begins with a slash; it must be relative"),
         (text.contains(':'), "it holds a colon, as a drive or a scheme does"),
         (text.contains('\\'), "it holds a backslash; parts are separated by slashes"),
@@ -59,7 +58,7 @@ fn fault(text: &str) -> Option<&'static str> {
         let faults = [
             (part.is_empty(), "a part of it is empty"),
             (part == "." || part == "..", "a part of it is `.` or `..`"),
-            (part.len() > 255, "a part of it is over 255 bytes"),
+            (part.len() > FIXED.path_part_bytes, "a part of it is over 255 bytes"),
             (part.ends_with([' ', '.']), "a part of it ends in a space or a dot"),
         ];
         first(&faults)

@@ -12,6 +12,10 @@ use domain::Digest;
 /// What an answer that is not sent again says all the same.
 const KEPT: [header::HeaderName; 4] = [header::CACHE_CONTROL, header::LINK, header::VARY, header::SET_COOKIE];
 
+/// The state of what an answer tells, such as a model's commit; its tag begins with it, so that a write may name it.
+/// Extension of an answer.
+pub struct State(pub String);
+
 /// A strong tag of a digest or version.
 pub fn strong_etag(value: impl std::fmt::Display) -> String {
     format!("\"{value}\"")
@@ -38,13 +42,14 @@ pub async fn tag_answers<B: MessageBody + 'static>(
     if !read || answer.status() != StatusCode::OK || answer.headers().contains_key(header::ETAG) {
         return Ok(answer);
     }
+    let state = answer.response().extensions().get::<State>().map(|State(state)| format!("{state}."));
     let (request, answer) = answer.into_parts();
     let (mut head, body) = answer.into_parts();
     let bytes = match body.try_into_bytes() {
         Ok(bytes) => bytes,
         Err(stream) => return Ok(ServiceResponse::new(request, head.set_body(stream))),
     };
-    let etag = strong_etag(Digest::of(&bytes).hex());
+    let etag = strong_etag(format!("{}{}", state.unwrap_or_default(), Digest::of(&bytes).hex()));
     if not_modified(&request, &etag) {
         let mut unsent = HttpResponse::NotModified();
         unsent.insert_header((header::ETAG, etag));

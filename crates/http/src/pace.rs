@@ -23,7 +23,7 @@ use futures::Stream;
 
 use crate::Problem;
 
-/// How fast a body has to come; app data of the service.
+/// How fast a body has to come, and an answer to be taken in; app data of the service.
 #[derive(Debug, Clone, Copy)]
 pub struct Pace {
     /// Longest wait for the next bytes.
@@ -37,8 +37,12 @@ pub struct Pace {
 impl Pace {
     /// How long the next bytes are waited for after `bytes` came, for which was waited already.
     fn next(&self, bytes: u64, waited: Duration) -> Duration {
-        let earned = Duration::from_millis(bytes.saturating_mul(1_000) / self.rate.max(1));
-        self.idle.min((self.grace + earned).saturating_sub(waited))
+        self.idle.min(self.earned(bytes).saturating_sub(waited))
+    }
+
+    /// How long may have been waited in all once `bytes` have passed.
+    pub(crate) fn earned(&self, bytes: u64) -> Duration {
+        self.grace + Duration::from_millis(bytes.saturating_mul(1_000) / self.rate.max(1))
     }
 }
 

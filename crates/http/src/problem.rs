@@ -85,6 +85,8 @@ pub const fn status_of(class: Class) -> StatusCode {
         Class::Forbidden => StatusCode::FORBIDDEN,
         Class::Conflict => StatusCode::CONFLICT,
         Class::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        Class::Full => StatusCode::INSUFFICIENT_STORAGE,
+        Class::TooMany => StatusCode::TOO_MANY_REQUESTS,
         Class::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         Class::Damaged => StatusCode::BAD_GATEWAY,
         Class::Internal => StatusCode::INTERNAL_SERVER_ERROR,
@@ -241,7 +243,7 @@ impl ResponseError for Problem {
             .insert_header((header::CONTENT_TYPE, "application/problem+json"))
             .insert_header(("x-error-message", line))
             .insert_header(("x-request-id", self.instance.as_str()));
-        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+        if [StatusCode::SERVICE_UNAVAILABLE, StatusCode::TOO_MANY_REQUESTS].contains(&self.status_code()) {
             answer.insert_header((header::RETRY_AFTER, RETRY_SECONDS));
         }
         if let Some(marks) = &self.hub {

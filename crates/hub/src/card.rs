@@ -2,7 +2,7 @@
 
 mod scan;
 
-use domain::{Limits, Note, files::Beginning};
+use domain::{FIXED, Limits, Note, files::Beginning};
 use serde_json::{Map, Value};
 use serde_saphyr::{DuplicateKeyPolicy, NonFiniteFloatPolicy, Options};
 
@@ -140,11 +140,11 @@ fn options() -> Options {
         non_finite_float_policy: NonFiniteFloatPolicy::PassThrough,
         with_snippet: false,
         budget: serde_saphyr::budget! {
-            max_depth: 64,
-            max_nodes: 100_000,
+            max_depth: FIXED.card_depth,
+            max_nodes: FIXED.card_values,
             max_events: 200_000,
-            max_aliases: 1_000,
-            max_anchors: 1_000,
+            max_aliases: FIXED.card_aliases,
+            max_anchors: FIXED.card_aliases,
         },
     }
 }

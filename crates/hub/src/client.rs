@@ -6,12 +6,17 @@ use domain::{Limits, RepoId};
 use futures::StreamExt as _;
 use reqwest::{
     Client, RequestBuilder, Response, StatusCode, Url,
-    header::{AUTHORIZATION, HeaderValue, RETRY_AFTER},
+    header::{AUTHORIZATION, HeaderValue},
     redirect::Policy,
 };
 use serde_json::Value;
 
-use crate::{Error, Result, address::Guard, cache::Cache};
+use crate::{
+    Error, Result,
+    address::Guard,
+    budget::{Budget, retry_after},
+    cache::Cache,
+};
 
 const INFO_BYTES: u64 = 16 << 20;
 /// Milliseconds before the second try; doubled from try to try.
@@ -20,11 +25,6 @@ const PAUSE: u64 = 250;
 /// How long to wait after so many tries where the Hub does not say.
 pub(crate) fn pause(tried: u32) -> Duration {
     Duration::from_millis(PAUSE << tried.saturating_sub(1).min(8))
-}
-
-/// The seconds after which the Hub wants to be asked again, where it says.
-pub(crate) fn retry_after(answer: &Response) -> Option<u64> {
-    answer.headers().get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()
 }
 
 /// A client for one Hub.
@@ -38,6 +38,10 @@ pub struct HubClient {
     cache: Arc<Cache>,
     /// Goes to the endpoint alone.
     token: Option<HeaderValue>,
+    /// For records and lists.
+    records: Arc<Budget>,
+    /// For files, which the Hub counts by themselves.
+    parts: Arc<Budget>,
 }
 
 impl HubClient {
@@ -76,6 +80,8 @@ impl HubClient {
             limits: *limits,
             cache: Arc::new(Cache::new(usize::try_from(blocks).unwrap_or(usize::MAX))),
             token: None,
+            records: Arc::default(),
+            parts: Arc::default(),
         })
     }
 
@@ -103,6 +109,11 @@ impl HubClient {
 
     pub(crate) fn files(&self) -> &Client {
         &self.files
+    }
+
+    /// What the Hub lets requests for files have.
+    pub(crate) fn parts(&self) -> &Budget {
+        &self.parts
     }
 
     pub(crate) fn endpoint(&self) -> &Url {
@@ -147,10 +158,12 @@ impl HubClient {
             tried += 1;
             let last = tried >= self.limits.hub_tries;
             let request = self.signed(self.client.get(at.clone()), &at);
+            self.records.turn().await;
             let answer = request.send().await.map_err(Error::Unreachable)?;
             let status = answer.status();
             let later = status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error();
-            let wait = retry_after(&answer);
+            let wait = retry_after(answer.headers());
+            self.records.heed(answer.headers(), self.limits.hub_wait_seconds);
             if last || !later || wait.is_some_and(|long| long > self.limits.hub_wait_seconds) {
                 return Ok(answer);
             }
@@ -163,7 +176,7 @@ impl HubClient {
         match answer.status() {
             StatusCode::OK => {}
             StatusCode::NOT_FOUND | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => return Ok(None),
-            other => return Err(Error::Status { url: url.to_owned(), status: other.as_u16() }),
+            _ => return Err(Error::status(url, &answer)),
         }
         self.body(answer, (url, max)).await.map(Some)
     }

@@ -1,6 +1,9 @@
 //! What can go wrong between here and the Hub.
 
 use domain::{Class, Fault};
+use reqwest::Response;
+
+use crate::budget::retry_after;
 
 /// A dump that cannot be opened or a Hub that does not answer.
 #[derive(Debug, thiserror::Error)]
@@ -25,8 +28,10 @@ pub enum Error {
     NoSuchRevision { model: String, revision: String },
     #[error("the Hub lists no model of `{0}`, or they are private")]
     NoSuchAuthor(String),
-    #[error("{url} answered {status}; expected 200")]
-    Status { url: String, status: u16 },
+    #[error(
+        "{url} answered {status}; expected 200{}", match .wait { Some(wait) => format!("; it asks for {wait} s of patience"), None => String::new() }
+    )]
+    Status { url: String, status: u16, wait: Option<u64> },
     #[error("{url} answered more than {max} bytes")]
     AnswerTooLarge { url: String, max: u64 },
     #[error("{url} answered what is not JSON: {reason}")]
@@ -45,7 +50,22 @@ pub enum Error {
     Unreachable(#[source] reqwest::Error),
 }
 
+impl Error {
+    /// An answer of another status than was expected.
+    pub(crate) fn status(url: &str, answer: &Response) -> Self {
+        let (status, wait) = (answer.status().as_u16(), retry_after(answer.headers()));
+        Self::Status { url: url.to_owned(), status, wait }
+    }
+}
+
 impl Fault for Error {
+    fn wait(&self) -> Option<u64> {
+        match self {
+            Self::Status { wait, .. } => *wait,
+            _ => None,
+        }
+    }
+
     fn code(&self) -> &'static str {
         match self {
             Self::Io { .. } => "dump_unreadable",
@@ -96,7 +116,7 @@ mod tests {
         let (url, reason) = (String::from("http://hub.example/x"), String::from("odd"));
 
         let all = [
-            Error::Status { url: url.clone(), status: 500 },
+            Error::Status { url: url.clone(), status: 500, wait: None },
             Error::BadAnswer { url: url.clone(), reason: reason.clone() },
             Error::WebPage { url: url.clone() },
             Error::BadPart { url, reason },

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 /// Results read of one card.
-const MOST: usize = 200;
+const MOST: usize = domain::FIXED.evaluations;
 /// Characters of a text.
 const LONGEST: usize = 200;
 

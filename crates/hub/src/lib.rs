@@ -3,6 +3,7 @@
 //! Reads what others wrote and treats every string as hostile; knows no database and nothing of what weights mean.
 
 mod address;
+mod budget;
 mod cache;
 pub mod card;
 mod client;

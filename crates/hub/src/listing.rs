@@ -39,7 +39,7 @@ impl HubClient {
         while let Some(url) = next.take().filter(|_| found.len() < most) {
             let answer = self.answer(url.as_str()).await?;
             if answer.status() != StatusCode::OK {
-                return Err(Error::Status { url: url.to_string(), status: answer.status().as_u16() });
+                return Err(Error::status(url.as_str(), &answer));
             }
             let link = answer.headers().get(LINK).and_then(|link| link.to_str().ok());
             next = link.and_then(|link| self.next_page(&url, link));

@@ -31,10 +31,10 @@ use crate::{
 };
 
 /// Most tags, files, languages or datasets kept of one model.
-const MOST: usize = 4_000;
+const MOST: usize = domain::FIXED.metadata_values;
 
 /// Most bytes of a tag, a language, a dataset, a licence or an author.
-const LONGEST: usize = 300;
+const LONGEST: usize = domain::FIXED.metadata_text_bytes;
 
 /// Most bytes of a licence's own name.
 const LICENCE_NAME: usize = 100;

@@ -23,8 +23,9 @@ use weights::{ReadAt, ReadFault};
 use crate::{
     Error, HubClient, Result,
     address::admits,
+    budget::retry_after,
     cache::{Block, Key},
-    client::{pause, retry_after},
+    client::pause,
 };
 
 /// What is asked for first: the headers of most files fit, and little is wasted where they do not.
@@ -187,7 +188,15 @@ impl RemoteFile {
             if let Some(tag) = seen.tag.as_ref().filter(|tag| !tag.starts_with("W/")) {
                 request = request.header(IF_RANGE, tag);
             }
+            // A storage that the Hub leads to has no say in how often the Hub is asked.
+            let hubs = url.origin() == self.client.endpoint().origin();
+            if hubs {
+                self.client.parts().turn().await;
+            }
             let answer = request.send().await.map_err(unreachable)?;
+            if hubs {
+                self.client.parts().heed(answer.headers(), self.client.limits().hub_wait_seconds);
+            }
             let status = answer.status();
             if status.is_redirection() {
                 url = self.next(&url, &answer).map_err(Failed::For)?;
@@ -224,7 +233,7 @@ impl RemoteFile {
     }
 
     fn later(&self, answer: &Response) -> Result<Response, Failed> {
-        match retry_after(answer) {
+        match retry_after(answer.headers()) {
             Some(long) if long > self.client.limits().hub_wait_seconds => {
                 Err(Failed::For(self.status(answer)))
             }
@@ -279,7 +288,7 @@ impl RemoteFile {
     }
 
     fn status(&self, answer: &Response) -> Error {
-        Error::Status { url: self.url.to_string(), status: answer.status().as_u16() }
+        Error::status(self.url.as_str(), answer)
     }
 }
 
@@ -333,5 +342,6 @@ impl ReadAt for RemoteFile {
 }
 
 fn told(error: Error) -> io::Error {
-    io::Error::other(ReadFault { code: error.code(), class: error.class(), message: error.to_string() })
+    let (code, class, wait) = (error.code(), error.class(), error.wait());
+    io::Error::other(ReadFault { code, class, wait, message: error.to_string() })
 }

@@ -8,6 +8,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 use domain::{Fault as _, Limits, RepoId};
@@ -16,7 +17,7 @@ use weights::{Checkpoint, Error, ReadAt, TensorSource};
 
 /// The head of a request, in lower case, as a server sees it.
 #[derive(Debug, Clone)]
-struct Request(String);
+struct Request(String, Instant);
 
 impl Request {
     fn path(&self) -> &str {
@@ -55,7 +56,7 @@ fn hub(file: Vec<u8>, answer: impl Fn(usize, &Request, &[u8]) -> Vec<u8> + Send 
                 .take_while(|line| !line.is_empty())
                 .map(|l| l.to_lowercase())
                 .collect();
-            let request = Request(head.join("\n"));
+            let request = Request(head.join("\n"), Instant::now());
             let bytes = if request.path().starts_with("/api/models/org/model/revision/") {
                 let record = format!(
                     r#"{{"id":"org/model","sha":"c0ffee","siblings":[{{"rfilename":"model.safetensors","size":{}}}]}}"#,
@@ -177,12 +178,38 @@ async fn a_busy_hub_is_asked_again_when_it_says_so() {
 }
 
 #[tokio::test]
+async fn nothing_is_asked_before_the_window_ends_that_a_hub_names() {
+    let refusing = hub(checkpoint(10), |number, request, file| match number {
+        0 => empty("429 Too Many Requests", "ratelimit: \"resolvers\";r=0;t=1\r\n"),
+        _ => part(request, file, "\"v1\""),
+    });
+    let warning = hub(checkpoint(200_000), |_, request, file| {
+        part(request, file, "\"v1\"\r\nratelimit: \"resolvers\";r=0;t=1")
+    });
+
+    assert!(read(&refusing, 0, 20).await.is_ok());
+    let mut repository = open(&warning).await;
+    let (_, file) = repository.files.remove(0);
+    file.part(0, 10).await.unwrap();
+    file.part(10, 20).await.unwrap();
+
+    for hub in [&refusing, &warning] {
+        let asked = hub.asked.lock().unwrap();
+        let [.., before, last] = &asked[..] else { panic!("{asked:?}") };
+        assert!(last.1 - before.1 >= Duration::from_millis(900), "{asked:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_hub_that_stays_busy_or_asks_for_too_long_a_wait_is_given_up() {
     let always = hub(checkpoint(10), |_, _, _| empty("429 Too Many Requests", "retry-after: 0\r\n"));
-    let long = hub(checkpoint(10), |_, _, _| empty("429 Too Many Requests", "retry-after: 3600\r\n"));
+    let long = hub(checkpoint(10), |_, _, _| {
+        empty("429 Too Many Requests", "ratelimit: \"resolvers\";r=0;t=3600\r\n")
+    });
 
     assert_eq!(read(&always, 0, 20).await.unwrap_err().code(), "hub_answer");
-    assert_eq!(read(&long, 0, 20).await.unwrap_err().code(), "hub_answer");
+    let refused = read(&long, 0, 20).await.unwrap_err();
+    assert_eq!((refused.code(), refused.wait()), ("hub_answer", Some(3_600)));
 
     assert_eq!(always.asked.lock().unwrap().len(), Limits::default().hub_tries as usize);
     assert_eq!(long.asked.lock().unwrap().len(), 1);

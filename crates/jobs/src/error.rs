@@ -2,7 +2,7 @@
 
 use std::io::ErrorKind;
 
-use domain::{BadDigest, BadPath, BadRepoId, Class, Fault, Item};
+use domain::{BadDigest, BadPath, BadRepoId, Class, Fault, Item, out_of_descriptors};
 
 use crate::member;
 
@@ -258,16 +258,28 @@ impl Fault for Error {
             | Self::Invalid(_) => Class::Invalid,
             Self::SparqlRefused(_) => Class::Unsupported,
             Self::SparqlSpent(_) => Class::TooLarge,
-            Self::NoRoom { .. }
-            | Self::BusyBranch { .. }
+            Self::NoRoom { .. } => Class::Full,
+            Self::BusyBranch { .. }
             | Self::TooManyListeners(_)
             | Self::TooManyDownloads(_)
             | Self::IndexPending
             | Self::ReportPending
             | Self::SparqlBusy => Class::Unavailable,
             // There may be room again at the next attempt.
-            Self::Io(error) if error.kind() == ErrorKind::StorageFull => Class::Unavailable,
+            Self::Io(error) if error.kind() == ErrorKind::StorageFull || out_of_descriptors(error) => {
+                Class::Unavailable
+            }
             Self::Io(_) | Self::Task(_) => Class::Internal,
+        }
+    }
+
+    fn wait(&self) -> Option<u64> {
+        match self {
+            Self::Weights(error) => error.wait(),
+            Self::Analysis(error) => error.wait(),
+            Self::Hub(error) => error.wait(),
+            Self::Operand { error, .. } | Self::At { error, .. } => error.wait(),
+            _ => None,
         }
     }
 
@@ -320,6 +332,21 @@ mod tests {
 
         for (error, code) in bad {
             assert_eq!((error.code(), error.class()), (code, Class::Invalid), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_process_with_too_many_open_files_is_asked_again_later() {
+        let crowded = || std::io::Error::from_raw_os_error(24);
+
+        let all = [
+            Error::from(crowded()),
+            store::Error::from(crowded()).into(),
+            weights::Error::from(crowded()).into(),
+        ];
+
+        for error in all {
+            assert_eq!(error.class(), Class::Unavailable, "{error:?}");
         }
     }
 

@@ -67,7 +67,10 @@ fn items(error: &Error) -> Vec<Item> {
 /// Whether an error is of the request, and others may be told beside it.
 pub(crate) fn is_fault(error: &Error) -> bool {
     let class = error.class();
-    let ours = matches!(class, Class::Internal | Class::Unavailable | Class::Forbidden);
+    let ours = matches!(
+        class,
+        Class::Internal | Class::Unavailable | Class::TooMany | Class::Full | Class::Forbidden
+    );
     !ours && !matches!(error, Error::HubMoved(_) | Error::Cancelled | Error::LeaseLost)
 }
 

@@ -37,13 +37,34 @@ pub struct Forecast {
     pub policies: Vec<Touched>,
 }
 
+/// Refuses to write tensors that the disk of `out` has no room for; what an earlier attempt left there need not be
+/// written again.
+///
+/// # Errors
+/// [`Error::NoRoom`].
+pub(crate) fn has_room(out: &Path, tensors: &[TensorInfo]) -> Result<(), Error> {
+    let left = fs_err::read_dir(out).into_iter().flatten().flatten();
+    let kept: u64 = left.filter_map(|entry| Some(entry.metadata().ok()?.len())).sum();
+    let bytes = tensors.iter().map(TensorInfo::bytes).fold(0, u64::saturating_add);
+    enough(out, bytes.saturating_sub(kept))
+}
+
+fn enough(folder: &Path, needed: u64) -> Result<(), Error> {
+    match room_left(folder) {
+        Some(free) if free < needed => {
+            Err(Error::NoRoom { needed, free, folder: folder.display().to_string() })
+        }
+        _ => Ok(()),
+    }
+}
+
 impl MergePlan {
     /// Refuses a merge that the disk of `folder` has no room for.
     ///
     /// # Errors
     /// [`Error::NoRoom`].
     pub fn fits(&self, folder: &Path) -> Result<(), Error> {
-        room_for(self.bytes().saturating_add(self.needs().scratch), folder)
+        enough(folder, self.bytes().saturating_add(self.needs().scratch))
     }
 
     /// Refuses a merge that is not written and that the disk of `folder` has no room for what is decomposed of.
@@ -51,7 +72,7 @@ impl MergePlan {
     /// # Errors
     /// [`Error::NoRoom`].
     pub(crate) fn fits_scratch(&self, folder: &Path) -> Result<(), Error> {
-        room_for(self.needs().scratch, folder)
+        enough(folder, self.needs().scratch)
     }
 
     fn bytes(&self) -> u64 {
@@ -89,11 +110,19 @@ impl MergePlan {
     }
 }
 
-fn room_for(needed: u64, folder: &Path) -> Result<(), Error> {
-    match room_left(folder) {
-        Some(free) if free < needed => {
-            Err(Error::NoRoom { needed, free, folder: folder.display().to_string() })
-        }
-        _ => Ok(()),
+#[cfg(test)]
+mod tests {
+    use domain::{Class, Fault as _};
+
+    use super::enough;
+
+    #[test]
+    fn what_the_disk_has_no_room_for_is_not_begun() {
+        let folder = tempfile::tempdir().unwrap();
+
+        let refused = enough(folder.path(), u64::MAX).unwrap_err();
+
+        assert_eq!((refused.code(), refused.class()), ("no_room", Class::Full));
+        enough(folder.path(), 1).unwrap();
     }
 }

@@ -124,7 +124,7 @@ type Fence<'a> = Option<&'a Hold>;
 /// The title of a commit that is the Hub's own.
 pub(crate) const IMPORTED: &str = "Import from the Hub";
 /// Most models that one import brings in with their parents.
-const MOST: usize = 1_000;
+const MOST: usize = domain::FIXED.import_models;
 
 /// Queues a mirror; gives its job.
 ///
@@ -377,6 +377,7 @@ async fn one_file(
         writer.restart().await?;
     }
     let (step, mut at) = (registry.limits.hub_block_bytes.max(1), writer.length());
+    store.room_for(file.len().saturating_sub(at))?;
     let mut resumed = at > 0;
     file.expect_tag(writer.noted());
     if resumed {

@@ -9,7 +9,7 @@ use tokio::task::spawn_blocking;
 use crate::{Access, Error, Registry, measure::Turn, relatives::current_signature, sketches::open_sketched};
 
 /// Most models that are ordered.
-pub const MOST: usize = 1_000;
+pub const MOST: usize = domain::FIXED.ordered_by_kinship;
 
 /// Models of the pinned one's layout, nearest first, and how many of them stand on pages before.
 pub struct Kin {

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use weights::TensorSource;
 
 use crate::{
-    Derived, Error, Gathered, Incoming, Made, ingest_files,
+    Derived, Error, Gathered, Incoming, Made, forecast, ingest_files,
     kinds::Run,
     operand::{Companion, CompanionFrom},
     provenance::{self, Effort},
@@ -30,6 +30,7 @@ pub async fn publish_derived(
         return publish_again(run, (derived, &*source), (earlier, effort)).await;
     }
     let place = run.workplace()?;
+    forecast::has_room(&place.out(), source.tensors())?;
     let laid = (Arc::clone(&source), layout);
     let done = match place.write(laid, derived.recipe.digest().to_string(), &run.pulse).await {
         Err(_) if run.pulse.cancelled() => return Err(Error::Cancelled),

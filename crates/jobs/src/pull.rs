@@ -129,7 +129,12 @@ pub async fn pull(registry: &Registry, name: &str, revision: &str) -> Result<Pul
 async fn queue(registry: &Registry, id: &RepoId) -> Result<(), Error> {
     let wanted = Mirror { model: format!("{id}@{MAIN}"), take: Take::Full, parents: 0, onto: None };
     match registry.store.enqueue(wanted.job(Some(id)), registry.limits.queued_jobs).await {
-        Ok(_) | Err(store::Error::OutputQueued(_) | store::Error::QueueFull { .. }) => {}
+        Ok(_)
+        | Err(
+            store::Error::OutputQueued(_)
+            | store::Error::QueueFull { .. }
+            | store::Error::QueuedEnough { .. },
+        ) => {}
         Err(error) => return Err(error.into()),
     }
     registry.queued.notify_one();

@@ -34,6 +34,9 @@ const LOOK: u64 = 10;
 /// Most seconds between two tries while the database refuses.
 const LONGEST_PAUSE: u64 = 30;
 
+/// Most seconds that a job waits for a Hub that says when it may be asked again.
+const LONGEST_WAIT: u64 = 3_600;
+
 /// How often a worker clears away what others left.
 const SWEEP: Duration = Duration::from_hours(1);
 
@@ -228,13 +231,19 @@ async fn record(
         (Some(Stop::Shutdown), Err(_)) => store.give_back(&job.hold()).await,
         (_, Err(error)) => {
             tracing::warn!(job = %job.id, code = error.code(), "job {} failed: {error}", job.id);
-            let temporary = matches!(error.class(), Class::Unavailable);
+            let temporary = matches!(error.class(), Class::Unavailable | Class::Full);
             let retry = (temporary && job.attempts < registry.limits.attempts)
-                .then(|| 1_i64 << job.attempts.clamp(0, 10));
+                .then(|| again_after(job.attempts, error.wait()));
             let failed = Failed { code: error.code(), message: &error.to_string(), retry_after: retry };
             store.fail(&job.hold(), failed).await
         }
     }
+}
+
+/// Seconds from an attempt that failed to the next one: those that were asked for, or twice as many each time.
+fn again_after(attempts: i32, asked: Option<u64>) -> i64 {
+    let usual = 1_i64 << attempts.clamp(0, 10);
+    asked.map_or(usual, |wait| usual.max(wait.min(LONGEST_WAIT).cast_signed()))
 }
 
 /// How an attempt ended, in words.
@@ -432,6 +441,13 @@ mod tests {
         store.enqueue(new, 1).await.unwrap();
         let job = store.claim(&["deaf"], "worker", seconds).await.unwrap().unwrap();
         (Registry::new(store, domain::Limits::default(), folder.path().join("scratch")), job)
+    }
+
+    #[test]
+    fn a_job_waits_as_long_as_it_was_asked_to() {
+        assert_eq!((again_after(1, None), again_after(2, None)), (2, 4));
+        assert_eq!((again_after(1, Some(300)), again_after(4, Some(1))), (300, 16));
+        assert_eq!(again_after(1, Some(u64::MAX)), 3_600);
     }
 
     #[tokio::test(flavor = "multi_thread")]

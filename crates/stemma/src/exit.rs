@@ -53,6 +53,6 @@ pub fn report(failure: &Failure, form: Form) -> ExitCode {
         Class::NotFound => 3,
         Class::Forbidden | Class::Conflict => 4,
         Class::TooLarge | Class::Unsupported => 5,
-        Class::Unavailable => 6,
+        Class::Unavailable | Class::TooMany | Class::Full => 6,
     })
 }

@@ -22,6 +22,7 @@ use tokio::{sync::watch, task::JoinHandle};
 
 use crate::{
     config::{Config, LogFormat},
+    connections,
     exit::Failure,
     site::Site,
 };
@@ -79,6 +80,9 @@ pub async fn run(registry: Registry, config: &Config, work: Work) -> Result<(), 
         grace: Duration::from_secs(limits.body_grace_seconds),
         rate: limits.body_rate,
     });
+    let rates = web::Data::new(http::Rates::new(&limits));
+    connections::open_all_files();
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let metrics_handle = web::Data::new(handle);
     let server = HttpServer::new(move || {
         App::new()
@@ -89,6 +93,7 @@ pub async fn run(registry: Registry, config: &Config, work: Work) -> Result<(), 
             .app_data(leaving.clone())
             .app_data(web::PayloadConfig::new(limits.body_bytes))
             .app_data(pace.clone())
+            .app_data(rates.clone())
             .configure(|cfg| {
                 if let Some(url) = &public {
                     cfg.app_data(url.clone());
@@ -100,11 +105,13 @@ pub async fn run(registry: Registry, config: &Config, work: Work) -> Result<(), 
             .wrap(from_fn(http::compress_pages))
             .wrap(Compress::default())
             .wrap(from_fn(http::answer_head))
+            .wrap(from_fn(http::limit_rates))
             .wrap(from_fn(http::authorise))
             .wrap(from_fn(http::limit_caches))
             .wrap(from_fn(http::refuse_cross_site))
             .wrap(from_fn(measured))
             .wrap(from_fn(http::identify))
+            .wrap(from_fn(http::hurry_readers))
             .route("/metrics", web::get().to(metrics_text))
             .configure(::web::configure_docs)
             .configure(|cfg| api::configure(cfg, &limits, doors))
@@ -112,7 +119,10 @@ pub async fn run(registry: Registry, config: &Config, work: Work) -> Result<(), 
     })
     // An answer in two pieces would wait for the client's delayed acknowledgement of the first, 40 ms.
     .tcp_nodelay(true)
-    .client_request_timeout(Duration::from_secs(5))
+    .on_connect(move |socket, _| connections::give_up_after(limits.answer_idle_seconds, socket))
+    .workers(threads)
+    .max_connections(connections::of_each_thread(limits.connections, threads))
+    .client_request_timeout(Duration::from_secs(domain::FIXED.head_seconds))
     .shutdown_timeout(LAST_SECONDS)
     .disable_signals()
     .bind(&config.listen)

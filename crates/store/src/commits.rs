@@ -81,7 +81,7 @@ pub enum RefKind {
 }
 
 impl RefKind {
-    const fn word(self) -> &'static str {
+    pub(crate) const fn word(self) -> &'static str {
         match self {
             Self::Branch => "branch",
             Self::Tag => "tag",

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use domain::{Class, Digest, Fault, Item, Role};
+use domain::{Class, Digest, Fault, Item, Role, out_of_descriptors};
 use sea_orm::DbErr;
 
 use crate::trouble::{Trouble, read_only, told};
@@ -72,6 +72,12 @@ pub enum Error {
     Cancelled(String),
     #[error("{most} jobs are waiting or running; try again when some are done")]
     QueueFull { most: u64 },
+    #[error("`{path}` ({digest}) is shown by a branch, a tag or the model itself; delete it there first")]
+    StillShown { path: String, digest: Digest },
+    #[error("{needed} bytes are to come in, and the disk has room for {room}; make room there, or send less")]
+    NoRoom { needed: u64, room: u64 },
+    #[error("{most} jobs of yours are waiting or running; try again when some are done")]
+    QueuedEnough { most: u64 },
     #[error("a text of the search has {given} {unit}; at most {most} are taken (limit `{limit}`)")]
     SearchTooLong { given: usize, unit: &'static str, most: usize, limit: &'static str },
     #[error("search {search} has no candidate {}; `ask` lists those that wait for a score", listed(.numbers))]
@@ -139,6 +145,9 @@ impl Fault for Error {
             Self::OwnParent(_) => "own_parent",
             Self::Cancelled(_) => "cancelled",
             Self::QueueFull { .. } => "queue_full",
+            Self::NoRoom { .. } => "no_room",
+            Self::StillShown { .. } => "still_shown",
+            Self::QueuedEnough { .. } => "queued_enough",
             Self::SearchTooLong { .. } => "search_too_long",
             Self::NoCandidate { .. } => "unknown_candidate",
             Self::Scored { .. } => "already_scored",
@@ -161,7 +170,9 @@ impl Fault for Error {
             Self::BlobStore(_) | Self::QueueFull { .. } | Self::ReadOnly | Self::Silent { .. } => {
                 Class::Unavailable
             }
-            Self::Io(_) if self.is_full() => Class::Unavailable,
+            Self::Io(error) if self.is_full() || out_of_descriptors(error) => Class::Unavailable,
+            Self::QueuedEnough { .. } => Class::TooMany,
+            Self::NoRoom { .. } => Class::Full,
             Self::Weights(error) => error.class(),
             Self::BlobMissing(_)
             | Self::NoCandidate { .. }
@@ -186,6 +197,7 @@ impl Fault for Error {
             | Self::NameTaken(_)
             | Self::RefExists { .. }
             | Self::StaleParent { .. }
+            | Self::StillShown { .. }
             | Self::BackupBusy(_)
             | Self::NotEmpty(_)
             | Self::Cancelled(_) => Class::Conflict,

@@ -70,6 +70,17 @@ impl Store {
         Some(disk.f_bavail.saturating_mul(disk.f_frsize))
     }
 
+    /// Refuses what the disk of the blob folder has no room for beside what is kept free there. What comes in at the same
+    /// time is not counted, and a bucket takes everything.
+    ///
+    /// # Errors
+    /// [`Error::NoRoom`].
+    pub fn room_for(&self, bytes: u64) -> Result<()> {
+        let Some(free) = self.free_bytes() else { return Ok(()) };
+        let room = free.saturating_sub(self.limits().reserve_bytes);
+        if bytes > room { Err(Error::NoRoom { needed: bytes, room }) } else { Ok(()) }
+    }
+
     async fn check_database(&self) -> Result<()> {
         sql::one(self.db(), "SELECT value FROM counters WHERE name = 'changes'", Params::default()).await?;
         if self.backend() == DbBackend::Postgres {

@@ -1,6 +1,6 @@
 //! Jobs as rows: queued once per idempotency key, listed newest first, cancelled.
 
-use domain::{Act, Digest, RepoId};
+use domain::{Act, Digest, RepoId, Role};
 use sea_orm::{DatabaseTransaction, DbBackend, QueryResult};
 use serde::Serialize;
 use serde_json::Value;
@@ -134,9 +134,10 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::IdempotencyMismatch`] when the key stands for another request, [`Error::OutputQueued`] when
-    /// another job that is not done has this output, [`Error::QueueFull`].
+    /// another job that is not done has this output, [`Error::QueueFull`], and [`Error::QueuedEnough`] where
+    /// as many wait or run that the viewer asked for as one may have.
     pub async fn enqueue(&self, new: NewJob, most: u64) -> Result<(JobRow, bool)> {
-        let (sql, params) = self.queued(&new, most)?;
+        let (sql, params) = self.queued(&new, (most, self.most_of_own()))?;
         match self.changed(&sql, params).await {
             Ok(Some(row)) => return Ok((job(&row)?, true)),
             Ok(None) => {}
@@ -149,9 +150,12 @@ impl Store {
             }
             Err(error) => return Err(error),
         }
-        match self.known(&new).await? {
-            Some(known) => Ok((known, false)),
-            None => Err(Error::QueueFull { most }),
+        match (self.known(&new).await?, self.most_of_own()) {
+            (Some(known), _) => Ok((known, false)),
+            (None, Some(each)) if self.own_unfinished().await? >= each => {
+                Err(Error::QueuedEnough { most: each })
+            }
+            (None, _) => Err(Error::QueueFull { most }),
         }
     }
 
@@ -160,12 +164,35 @@ impl Store {
     /// # Errors
     /// When the database refuses.
     pub(crate) async fn queue(&self, tx: &DatabaseTransaction, new: NewJob) -> Result<()> {
-        let (sql, params) = self.queued(&new, u64::MAX)?;
+        let (sql, params) = self.queued(&new, (u64::MAX, None))?;
         sql::one(tx, &sql, params).await.map(drop)
     }
 
-    /// The statement that queues a job where fewer than `most` wait or run.
-    fn queued(&self, new: &NewJob, most: u64) -> Result<(String, Params)> {
+    /// How many jobs of the viewer may wait or run; the program itself and administrators ask for what is to be done.
+    fn most_of_own(&self) -> Option<u64> {
+        let each = self.limits().queued_jobs_each;
+        (each > 0 && self.viewer().everywhere != Some(Role::Admin)).then_some(each)
+    }
+
+    /// Counts the jobs that the viewer waits for; whoever comes without a name is one of all who do.
+    fn counting_own(&self, params: &mut Params) -> String {
+        let own = match self.owner() {
+            Some(name) => format!("owner = {}", params.add(sql::text(&name))),
+            None => "owner IS NULL".to_owned(),
+        };
+        format!("(SELECT COUNT(*) FROM jobs WHERE state IN ('queued', 'running') AND {own})")
+    }
+
+    async fn own_unfinished(&self) -> Result<u64> {
+        let mut params = Params::default();
+        let sql = format!("SELECT {} AS number", self.counting_own(&mut params));
+        let row = sql::one(self.db(), &sql, params).await?;
+        let number: i64 = row.map_or(Ok(0), |row| get(&row, "number"))?;
+        Ok(number.cast_unsigned())
+    }
+
+    /// The statement that queues a job where fewer than `most` wait or run, and fewer than `each` of the viewer's.
+    fn queued(&self, new: &NewJob, (most, each): (u64, Option<u64>)) -> Result<(String, Params)> {
         let mut params = Params::default();
         let values = [
             params.add(Ulid::generate().to_string()),
@@ -179,12 +206,19 @@ impl Store {
             true => "TRUE".to_owned(),
             false => concerns_private(new, &mut params),
         };
+        let few = match each {
+            Some(each) => {
+                let own = self.counting_own(&mut params);
+                format!("AND {own} < {}", params.add(sql::capped(each)))
+            }
+            None => String::new(),
+        };
         // Columns take their types from the table only where a row is given as VALUES.
         let text = |value: &String| format!("CAST({value} AS TEXT)");
         let sql = format!(
             "INSERT INTO jobs (id, kind, payload, idempotency_key, output, owner, private, state, created_at)
              SELECT {}, {private}, 'queued', {}
-             WHERE (SELECT COUNT(*) FROM jobs WHERE state IN ('queued', 'running')) < {}
+             WHERE (SELECT COUNT(*) FROM jobs WHERE state IN ('queued', 'running')) < {} {few}
              ON CONFLICT (idempotency_key) DO NOTHING RETURNING {COLUMNS}",
             values.iter().map(text).collect::<Vec<_>>().join(", "),
             sql::now(self.backend()),

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// What hangs on the revisions of a model, the furthest first.
-const OF_REVISIONS: [&str; 5] = ["provenance", "sketches", "signatures", "tensors", "files"];
+pub const OF_REVISIONS: [&str; 5] = ["provenance", "sketches", "signatures", "tensors", "files"];
 
 impl Store {
     /// Gives a model another name; the old one stays as an alias. A ghost of the new name becomes the model.

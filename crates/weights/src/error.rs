@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf};
 
-use domain::{Class, Fault, Item};
+use domain::{Class, Fault, Item, out_of_descriptors};
 
 /// Everything that goes wrong in this room.
 #[derive(Debug, thiserror::Error)]
@@ -65,6 +65,8 @@ pub struct ReadFault {
     /// Stable code.
     pub code: &'static str,
     pub class: Class,
+    /// Seconds after which whoever refused may be asked again, where it said so.
+    pub wait: Option<u64>,
     pub message: String,
 }
 
@@ -136,7 +138,9 @@ impl Fault for Error {
         match self {
             Self::Io(source) if source.kind() == io::ErrorKind::NotFound => Class::NotFound,
             Self::Io(source) if source.kind() == io::ErrorKind::InvalidData => Class::Invalid,
-            Self::Io(source) if source.kind() == io::ErrorKind::StorageFull => Class::Unavailable,
+            Self::Io(source) if source.kind() == io::ErrorKind::StorageFull || out_of_descriptors(source) => {
+                Class::Unavailable
+            }
             Self::Io(_) | Self::OutOfRange { .. } | Self::NoTensor { .. } => Class::Internal,
             Self::Malformed { .. } | Self::NotPlain { .. } | Self::Overflow { .. } | Self::Adapter(_) => {
                 Class::Invalid
@@ -147,6 +151,10 @@ impl Fault for Error {
             }
             Self::Stopped => Class::Conflict,
         }
+    }
+
+    fn wait(&self) -> Option<u64> {
+        ReadFault::of(self)?.wait
     }
 
     fn items(&self) -> Vec<Item> {

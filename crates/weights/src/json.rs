@@ -8,7 +8,7 @@ use serde_json::{Map, Number, Value};
 use crate::{Error, Result};
 
 /// Deepest nesting accepted.
-const DEPTH: usize = 64;
+const DEPTH: usize = domain::FIXED.json_depth;
 
 /// Where a seed leaves the exact reason of a refusal, which serde's error type cannot carry.
 #[derive(Debug, Default)]

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Raw parents kept per model; the lineage rules cut further.
-const MOST: usize = 500;
+const MOST: usize = domain::FIXED.stated_parents;
 
 /// Most characters of a weight or a density of a recipe.
 const SETTING: usize = 60;

@@ -95,6 +95,12 @@ pub fn show_config(context: &Context, figment: &Figment) {
             rows.push((key.clone(), value.to_string(), source(&key)));
         }
     }
+    if let Ok(serde_json::Value::Object(fixed)) = serde_json::to_value(domain::FIXED) {
+        let told = |(key, value): (String, serde_json::Value)| {
+            (format!("fixed.{key}"), value.to_string(), "the program".to_owned())
+        };
+        rows.extend(fixed.into_iter().map(told));
+    }
     if context.json {
         let map: serde_json::Map<_, _> = rows
             .into_iter()

@@ -12,7 +12,7 @@ use tracing_subscriber::EnvFilter;
 use super::Config;
 
 /// Limits that mean something at 0; all others count or measure what there must be some of.
-const MAY_BE_NONE: [&str; 16] = [
+const MAY_BE_NONE: [&str; 22] = [
     "body_grace_seconds",
     "body_rate",
     "check_bytes",
@@ -27,6 +27,12 @@ const MAY_BE_NONE: [&str; 16] = [
     "lineage_models",
     "pull_wait_seconds",
     "queued_jobs",
+    "queued_jobs_each",
+    "rate_api",
+    "rate_measure",
+    "rate_pages",
+    "rate_resolve",
+    "reserve_bytes",
     "search_bytes",
     "watch_models",
 ];

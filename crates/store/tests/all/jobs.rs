@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use domain::{Class, Fault as _, Limits, Viewer};
 use sea_orm::{ConnectionTrait as _, Database};
 use serde_json::json;
 use store::{Beat, Error, Failed, JobProgress, JobRow, NewJob, Store};
@@ -20,6 +21,7 @@ db_test!(
     an_import_goes_on_where_it_stopped,
     two_jobs_that_are_not_done_never_share_an_output,
     a_full_queue_takes_no_more,
+    one_callers_jobs_leave_room_for_those_of_others,
     a_job_given_back_waits_as_if_it_had_never_been_taken,
     a_cancelled_job_given_back_has_ended_and_frees_its_output,
     a_cancelled_job_of_a_dead_worker_frees_its_output_while_others_wait,
@@ -205,6 +207,37 @@ async fn a_full_queue_takes_no_more(db: Db) {
     db.store.enqueue(job(Some("k")), 1).await.unwrap();
     assert!(matches!(db.store.enqueue(job(None), 1).await, Err(Error::QueueFull { most: 1 })));
     assert!(!db.store.enqueue(job(Some("k")), 1).await.unwrap().1, "a repeated request is still answered");
+}
+
+async fn one_callers_jobs_leave_room_for_those_of_others(db: Db) {
+    let each = Limits::default().queued_jobs_each;
+    let named = |name: &str| db.store.seen_by(Viewer { name: Some(name.to_owned()), ..Viewer::default() });
+    let (alice, bob, nobody) = (named("Alice"), named("bob"), db.store.seen_by(Viewer::default()));
+    for _ in 0..each {
+        alice.enqueue(job(None), MOST).await.unwrap();
+        nobody.enqueue(job(None), MOST).await.unwrap();
+    }
+
+    for caller in [&alice, &nobody, &named("alice")] {
+        let refused = caller.enqueue(job(None), MOST).await.unwrap_err();
+        assert!(matches!(refused, Error::QueuedEnough { most } if most == each), "{refused}");
+        assert_eq!(refused.class(), Class::TooMany);
+    }
+    bob.enqueue(job(None), MOST).await.unwrap();
+    db.store.enqueue(job(None), MOST).await.unwrap();
+    db.store
+        .seen_by(Viewer { name: Some("root".to_owned()), ..Viewer::house() })
+        .enqueue(job(None), MOST)
+        .await
+        .unwrap();
+    take(&db.store, 60).await.unwrap();
+    assert!(alice.enqueue(job(None), MOST).await.is_err(), "what runs counts too");
+    let (mine, _) = bob.enqueue(job(Some("k")), MOST).await.unwrap();
+    assert_eq!(
+        bob.enqueue(job(Some("k")), 1).await.unwrap().0.id,
+        mine.id,
+        "a repeated request is still answered"
+    );
 }
 
 async fn a_job_given_back_waits_as_if_it_had_never_been_taken(db: Db) {

@@ -18,6 +18,7 @@ mod people;
 mod revisions;
 mod schema;
 mod searches;
+mod squash;
 mod standing;
 mod trouble;
 mod trust;
