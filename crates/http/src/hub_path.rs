@@ -29,7 +29,7 @@ pub enum Verb {
     XetReadToken,
 }
 
-const VERBS: [(&str, Verb); 19] = [
+const VERBS: [(&str, Verb); 20] = [
     ("revision", Verb::Revision),
     ("tree", Verb::Tree),
     ("paths-info", Verb::PathsInfo),
