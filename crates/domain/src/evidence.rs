@@ -85,7 +85,7 @@ pub enum Source {
     Card,
     /// `base_model_name_or_path` of an adapter_config.json.
     AdapterConfig,
-    /// A mergekit YAML embedded in the card.
+    /// A recipe of mergekit in the card or beside it.
     MergeConfig,
     /// An external table of edges.
     Table,
@@ -123,7 +123,7 @@ impl Source {
             Self::Tag => "declared in a tag",
             Self::Card => "declared in the card",
             Self::AdapterConfig => "named in adapter_config.json",
-            Self::MergeConfig => "named in the card's merge recipe",
+            Self::MergeConfig => "named in its merge recipe",
             Self::Table => "listed in an imported table",
             Self::Recipe => "made here from a recipe",
             Self::Inferred => "inferred from files and tags",
@@ -165,10 +165,9 @@ pub struct Evidence {
     pub confidence: f64,
 }
 
-/// Stands between what was seen and what the parent is in the recipe that was read.
-const PART: &str = " · ";
 const BASE: &str = "base";
 const TOKENIZER: &str = "tokenizer";
+const BY: &str = "by ";
 
 /// What a parent is in the recipe of its child.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -192,14 +191,28 @@ impl fmt::Display for Part {
 }
 
 impl Evidence {
-    /// What was seen of a parent, and what it is in the recipe, e.g. `org/a · model 2 · weight 0.5`.
+    /// Stands between what was seen and what the parent is in the recipe that was read.
+    pub const BETWEEN: &str = " · ";
+
+    /// How a detail tells the merge method of a recipe.
+    pub fn by(method: &str) -> String {
+        format!("{BY}{method}")
+    }
+
+    /// The merge method of the recipe that names the parent, e.g. `slerp`, where its last step does.
+    pub fn method(&self) -> Option<&str> {
+        self.part().filter(|_| self.source == Source::MergeConfig)?;
+        self.detail.rsplit(Self::BETWEEN).next()?.strip_prefix(BY)
+    }
+
+    /// What was seen of a parent, and what it is in the recipe, e.g. `org/a · model 2 · weight 0.5 · by linear`.
     pub fn detail_of(seen: &str, part: impl fmt::Display) -> String {
-        format!("{seen}{PART}{part}")
+        format!("{seen}{}{part}", Self::BETWEEN)
     }
 
     /// What was seen, without the part in a recipe.
     pub fn seen(&self) -> &str {
-        self.detail.split_once(PART).map_or(&self.detail, |(seen, _)| seen)
+        self.detail.split_once(Self::BETWEEN).map_or(&self.detail, |(seen, _)| seen)
     }
 
     /// What the parent is in the recipe that the evidence was read from; none where it says nothing of that.
@@ -207,7 +220,7 @@ impl Evidence {
         if !matches!(self.source, Source::Recipe | Source::MergeConfig) {
             return None;
         }
-        match self.detail.split(PART).nth(1)? {
+        match self.detail.split(Self::BETWEEN).nth(1)? {
             BASE => Some(Part::Base),
             TOKENIZER => Some(Part::Tokenizer),
             other => other.strip_prefix("model ")?.parse().ok().map(Part::Nth),

@@ -6,6 +6,8 @@ pub const ADAPTER_CONFIG: &str = "adapter_config.json";
 pub const GENERATION_CONFIG: &str = "generation_config.json";
 pub const TOKENIZER: &str = "tokenizer.json";
 pub const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
+/// The recipe that merge tools leave beside their result.
+pub const MERGE_RECIPE: &str = "mergekit_config.yml";
 pub const INDEX: &str = "model.safetensors.index.json";
 
 /// Whether the file of this path is read as weights: its name ends in `.safetensors`, written so. The libraries that load

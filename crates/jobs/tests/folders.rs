@@ -62,6 +62,29 @@ async fn a_card_in_another_encoding_or_longer_than_cards_are_read_hinders_no_imp
 }
 
 #[tokio::test]
+async fn a_folder_whose_card_has_no_recipe_has_the_parents_of_the_recipe_beside_it() {
+    let (place, registry) = common::registry(Limits::default()).await;
+    let folder = place.path().join("merged");
+    keep(&folder, "config.json", "{}");
+    keep(&folder, "README.md", "# Merged\n");
+    let recipe = "base_model: o/one\nmerge_method: slerp\nmodules:\n  default:\n    slices:\n    - sources:\n      - {layer_range: [0, 4], model: o/one}\n      - {layer_range: [0, 4], model: o/two}\n";
+    keep(&folder, "mergekit_config.yml", recipe);
+
+    let row =
+        ingest_folder(&registry, &folder, &RepoId::parse("o/merged").unwrap(), &|_, _| {}).await.unwrap();
+
+    let edges = registry.store.edges_of(row.id).await.unwrap();
+    let told: Vec<_> = edges.iter().map(|edge| (edge.relation, edge.evidence[0].detail.as_str())).collect();
+    assert_eq!(
+        told,
+        [
+            (Relation::Merge, "o/one · base · model 1 · by slerp"),
+            (Relation::Merge, "o/two · model 2 · by slerp")
+        ]
+    );
+}
+
+#[tokio::test]
 async fn folders_that_cannot_be_read_are_left_out_by_name_and_reason_where_two_others_can() {
     let (place, registry) = common::registry(Limits::default()).await;
     let zoo = place.path().join("zoo");
