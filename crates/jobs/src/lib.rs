@@ -52,6 +52,7 @@ mod registry;
 mod relatives;
 mod remote;
 mod reports;
+mod resketch;
 mod retry;
 mod revisions;
 mod rights;
