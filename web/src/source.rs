@@ -7,11 +7,10 @@ use domain::{Class, Fault, Item, Viewer};
 
 use crate::view::{
     AboutPage, AccountPage, AdvisoryForm, AdvisoryPage, AdvisoryRow, Answer, AtlasPage, AtlasQuery,
-    ChildrenPage, ChildrenQuery, ComparePage, ContradictionRow, Counts, EdgeForm, Family, FamilyRow,
-    FilePage, HomePage, JobPage, JobRow, KinshipPage, KinshipQuery, LineagePage, LineageQuery, MeasureCard,
-    MergeCheck, MethodCard, ModelPage, Name, NamespacePage, Narrowing, Partners, PathPage, RecipeForm,
-    ReportAnswer, ReportCard, RevisionsPage, SearchPage, SearchQuery, Sides, TokenForm, TransferCheck,
-    TransferForm,
+    ChildrenPage, ChildrenQuery, ComparePage, Contradictions, Counts, EdgeForm, Family, FamilyRow, FilePage,
+    HomePage, JobPage, JobRow, KinshipPage, KinshipQuery, LineagePage, LineageQuery, MeasureCard, MergeCheck,
+    MethodCard, ModelPage, Name, NamespacePage, Narrowing, Partners, PathPage, RecipeForm, ReportAnswer,
+    ReportCard, RevisionsPage, SearchPage, SearchQuery, Sides, TokenForm, TransferCheck, TransferForm,
 };
 
 /// Why a page cannot be shown or a request is refused.
@@ -151,8 +150,8 @@ pub trait Source: Send + Sync + 'static {
     async fn retry(&self, id: &str) -> Result<Option<String>>;
     /// Asks a job to stop.
     async fn cancel(&self, id: &str) -> Result<()>;
-    /// Claims that the weights contradict, the latest first, and the cursor of the next page.
-    async fn contradictions(&self, cursor: Option<&str>) -> Result<(Vec<ContradictionRow>, Option<String>)>;
+    /// Claims that `weights` or `dates` speak against, the latest first, and the cursor of the next page.
+    async fn contradictions(&self, ground: &str, cursor: Option<&str>) -> Result<Contradictions>;
     /// Writes down what `person` says of an edge.
     async fn decide(&self, form: &EdgeForm, person: &str) -> Result<()>;
     /// Advisories, the latest first, and the cursor of the next page.

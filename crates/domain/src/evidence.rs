@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-/// How a child was derived from a parent; the Hub's four terms and ours for a diff-vector transfer.
+/// How a child was derived from a parent; the Hub's four terms and ours for what it has no word for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Relation {
@@ -12,20 +12,35 @@ pub enum Relation {
     Adapter,
     Quantized,
     Merge,
+    /// A change was carried over from another pair of models.
     Transfer,
+    /// The same weights in another file format, not quantised.
+    Conversion,
+    /// Trained to answer as the parent does.
+    Distil,
 }
 
 impl Relation {
     /// Every relation, in display order.
-    pub const ALL: [Self; 5] = [Self::Finetune, Self::Adapter, Self::Quantized, Self::Merge, Self::Transfer];
+    pub const ALL: [Self; 7] = [
+        Self::Finetune,
+        Self::Adapter,
+        Self::Quantized,
+        Self::Merge,
+        Self::Transfer,
+        Self::Conversion,
+        Self::Distil,
+    ];
 
     /// Every word that is read as one, the Hub's own first.
-    pub const WORDS: [&str; 13] = [
+    pub const WORDS: [&str; 23] = [
         "finetune",
         "adapter",
         "quantized",
         "merge",
         "transfer",
+        "conversion",
+        "distil",
         "finetuned",
         "fine-tune",
         "peft",
@@ -34,9 +49,17 @@ impl Relation {
         "qtz",
         "quantization",
         "merged",
+        "convert",
+        "converted",
+        "cast",
+        "distill",
+        "distilled",
+        "distillation",
+        "distillate",
+        "transferred",
     ];
 
-    /// The Hub's word for it.
+    /// The word for it, the Hub's own where it has one.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Finetune => "finetune",
@@ -44,7 +67,25 @@ impl Relation {
             Self::Quantized => "quantized",
             Self::Merge => "merge",
             Self::Transfer => "transfer",
+            Self::Conversion => "conversion",
+            Self::Distil => "distil",
         }
+    }
+
+    /// The one of the Hub's four that comes nearest.
+    pub const fn hub(self) -> Self {
+        match self {
+            Self::Transfer | Self::Distil => Self::Finetune,
+            Self::Conversion => Self::Quantized,
+            other => other,
+        }
+    }
+}
+
+impl Relation {
+    /// Whether it is the one asked for, or one that the Hub has no other word for.
+    pub fn is_meant_by(self, asked: Self) -> bool {
+        self == asked || self.hub() == asked
     }
 }
 
@@ -63,10 +104,12 @@ impl FromStr for Relation {
             "adapter" | "peft" | "lora" => Self::Adapter,
             "quantized" | "quantised" | "qtz" | "quantization" => Self::Quantized,
             "merge" | "merged" => Self::Merge,
-            "transfer" => Self::Transfer,
+            "transfer" | "transferred" => Self::Transfer,
+            "conversion" | "convert" | "converted" | "cast" => Self::Conversion,
+            "distil" | "distill" | "distilled" | "distillation" | "distillate" => Self::Distil,
             other => {
                 return Err(format!(
-                    "`{other}` is not a relation; expected finetune, adapter, quantized, merge or transfer"
+                    "`{other}` is not a relation; expected finetune, adapter, quantized, merge, transfer, conversion or distil"
                 ));
             }
         })

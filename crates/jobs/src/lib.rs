@@ -14,12 +14,14 @@ mod comparable;
 mod contents;
 mod devices;
 mod documents;
+mod doubts;
 mod dump;
 mod error;
 mod evaluations;
 mod faults;
 mod find;
 mod forecast;
+mod foreseen;
 mod forests;
 mod fsck;
 mod glimpse;
@@ -93,10 +95,11 @@ pub use comparable::comparable;
 pub use devices::{Devices, Found};
 pub use dump::{DumpReport, Noted, SkippedRow, import_dump};
 pub use error::Error;
-pub use evaluations::{evaluations, front_matter, front_matters};
+pub use evaluations::{eval_results, evaluations, front_matter, front_matters};
 pub use faults::{beside, refused};
 pub use find::{FindQuery, Finds, after_kin, find, kin_cursor, typeahead};
 pub use forecast::Forecast;
+pub use foreseen::{Foreseen, foreseen};
 pub use forests::Forests;
 pub use fsck::{Damage, Fsck, LeftOver, Place, fsck};
 pub use holding::{Holders, holders};
@@ -106,7 +109,7 @@ pub use kinds::{
     ApplyPayload, Asked, BakePayload, DiffPayload, ExtractPayload, KINDS, Kind, MergePayload, StoredPayload,
     TransferPayload, TransplantPayload,
 };
-pub use manifest::{Manifest, manifest};
+pub use manifest::{FolderManifest, FolderManifestFile, Manifest, manifest, manifest_in};
 pub use measure::{KinshipQuery, Reading, compare, kinship};
 pub use meter::paced;
 pub use mirror::{Mirror, Mirrored, Take, mirror, submit_mirror};
@@ -142,7 +145,7 @@ pub use suggest::{CAVEAT, SuggestQuery, Suggestion, Suggestions, mates, suggest}
 pub use tokens::MovedTokens;
 pub use transfers::{TransferPlan, check_transfer, plan_transfer};
 pub use transplants::{TransplantPlan, plan_transplant, solve_transplant};
-pub use trust::{Contradiction, Ruling, contradicted, contradictions, mark_contradicted, rule};
+pub use trust::{Contradiction, Ground, Ruling, contradicted, contradictions, mark_known, rule};
 pub use unified::{Members, open_members, write_unified};
 pub use versions::{Versions, version_step, versions};
 pub use watch::{WatchPayload, changed_models, unwatch, watch};

@@ -31,7 +31,7 @@ use ::web::{
     Failure, Source,
     view::{
         AboutPage, AccountPage, AdvisoryForm, AdvisoryPage, AdvisoryRow, Answer, AtlasPage, AtlasQuery,
-        ChildrenPage, ChildrenQuery, ComparePage, ContradictionRow, Counts, EdgeForm, Family, FamilyRow,
+        ChildrenPage, ChildrenQuery, ComparePage, Contradictions, Counts, EdgeForm, Family, FamilyRow,
         FilePage, HomePage, JobPage, JobRow, KinshipPage, KinshipQuery, LineagePage, LineageQuery,
         MeasureCard, MergeCheck, MethodCard, ModelPage, Name, NamespacePage, Narrowing, Partners, PathPage,
         RecipeForm, ReportAnswer, ReportCard, RevisionsPage, SearchPage, SearchQuery, Sides, TokenForm,
@@ -260,8 +260,8 @@ impl Source for Site {
         }
     }
 
-    async fn contradictions(&self, cursor: Option<&str>) -> Result<(Vec<ContradictionRow>, Option<String>)> {
-        trust::contradictions(&self.registry, cursor).await
+    async fn contradictions(&self, ground: &str, cursor: Option<&str>) -> Result<Contradictions> {
+        trust::contradictions(&self.registry, ground, cursor).await
     }
 
     async fn advisories(&self, cursor: Option<&str>) -> Result<(Vec<AdvisoryRow>, Option<String>)> {
