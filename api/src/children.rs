@@ -22,7 +22,7 @@ use crate::{
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct ChildrenQuery {
-    /// finetune, adapter, quantized, merge or transfer; several with commas between them.
+    /// finetune, adapter, quantized, merge, transfer, conversion or distil; several with commas between them.
     pub relation: Option<String>,
     /// Licences as written, or permissive, share-alike, non-commercial, custom or unknown; several with commas.
     pub license: Option<String>,

@@ -21,8 +21,8 @@ use crate::{
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct DescendantsQuery {
-    /// Only those that descend like this from the model they were reached from: finetune, adapter, quantized, merge or
-    /// transfer; several with commas. Ways lead through all models.
+    /// Only those that descend like this from the model they were reached from: finetune, adapter, quantized, merge,
+    /// transfer, conversion or distil; several with commas. Ways lead through all models.
     pub relation: Option<String>,
     /// Licences as written, or permissive, share-alike, non-commercial, custom or unknown; several with commas.
     pub license: Option<String>,

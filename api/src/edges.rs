@@ -3,18 +3,18 @@
 use actix_web::{HttpRequest, HttpResponse, get, routes, web};
 use domain::{Evidence, Relation};
 use http::{Problem, Result};
-use jobs::{Contradiction, Registry, Ruling};
+use jobs::{Contradiction, Ground, Registry, Ruling};
 use serde::{Deserialize, Serialize};
 use store::{Decision, DecisionRow, VerdictRow};
 use utoipa::{
-    ToSchema,
+    IntoParams, ToSchema,
     openapi::schema::{Object, SchemaType, Type},
 };
 
 use crate::{
     body::Body,
     models::{ModelPath, find},
-    paging::{PageQuery, page_size},
+    paging::page_size,
     query::Query,
     schema::one_of,
     seen::Seen,
@@ -73,7 +73,7 @@ impl From<DecisionRow> for DecisionView {
 pub struct EdgeView {
     pub parent: String,
     pub as_written: String,
-    /// finetune, adapter, quantized, merge or transfer.
+    /// finetune, adapter, quantized, merge, transfer, conversion or distil.
     #[schema(value_type = String)]
     pub relation: Relation,
     /// accepted, proposed, rejected_self, rejected_cycle or rejected_person.
@@ -102,7 +102,7 @@ pub struct EdgeList {
 pub struct RulingRequest {
     /// The parent's id.
     pub parent: String,
-    /// How the model descends from it: finetune, adapter, quantized, merge or transfer. What the edge says already, or
+    /// How the model descends from it: finetune, adapter, quantized, merge, transfer, conversion or distil. What the edge says already, or
     /// finetune, where it is left out.
     #[schema(schema_with = relations, required = false)]
     pub relation: Option<Relation>,
@@ -184,9 +184,12 @@ pub async fn decide_edge(
     edges_of(&registry, &child).await
 }
 
-/// A claim that the weights contradict.
+/// A claim that the weights contradict, or that dates speak against.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ContradictionView {
+    /// weights or dates.
+    #[schema(value_type = String)]
+    pub ground: Ground,
     pub model: String,
     /// The claimed parent as it is written.
     pub claimed: String,
@@ -194,22 +197,34 @@ pub struct ContradictionView {
     pub base: String,
     /// The model that the weights descend from instead, where it is here.
     pub instead: Option<String>,
-    /// Cosine of the weights of model and base, −1 to 1.
-    pub cosine: f64,
+    /// Cosine of the weights of model and base, −1 to 1; `null` of dates.
+    pub cosine: Option<f64>,
     /// Of `cosine`, for models without a common origin.
-    pub standard_error: f64,
+    pub standard_error: Option<f64>,
     /// log₁₀ of the chance of such weights, were the claim true.
-    pub log10_p: f64,
+    pub log10_p: Option<f64>,
+    /// Whole days from the model's creation to that of the base; `null` of weights.
+    pub days: Option<i64>,
     pub sentence: String,
-    /// Unix seconds.
-    pub computed_at: i64,
+    /// Unix seconds; `null` of dates.
+    pub computed_at: Option<i64>,
 }
 
 impl From<Contradiction> for ContradictionView {
     fn from(found: Contradiction) -> Self {
-        let Contradiction { model, claimed, base, instead, cosine, standard_error, log10_p, .. } = found;
-        let (sentence, computed_at) = (found.sentence, found.computed_at);
-        Self { model, claimed, base, instead, cosine, standard_error, log10_p, sentence, computed_at }
+        Self {
+            ground: found.ground,
+            model: found.model,
+            claimed: found.claimed,
+            base: found.base,
+            instead: found.instead,
+            cosine: found.cosine,
+            standard_error: found.standard_error,
+            log10_p: found.log10_p,
+            days: found.days,
+            sentence: found.sentence,
+            computed_at: found.computed_at,
+        }
     }
 }
 
@@ -221,12 +236,28 @@ pub struct ContradictionPage {
     pub next: Option<String>,
 }
 
-/// Claims of descent that the weights contradict, the latest first; those about which a person decided are left out.
-#[utoipa::path(tag = "lineage", params(PageQuery), responses((status = 200, body = ContradictionPage), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+/// Which claims, and which page of them.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ContradictionQuery {
+    /// `weights`, the default: claims that the weights contradict. `dates`: claims on parents that were created a day or more
+    /// after the child, which neither weights nor a person nor a recipe support.
+    pub ground: Option<String>,
+    /// 1 to 1,000, default 100; of dates a page may be longer, by the other parents of its last model.
+    pub limit: Option<u64>,
+    /// `next` of the page before.
+    pub cursor: Option<String>,
+}
+
+/// Claims of descent that weights or dates speak against, the latest first; those about which a person decided are left out.
+#[utoipa::path(tag = "lineage", params(ContradictionQuery), responses((status = 200, body = ContradictionPage), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 #[get("/api/v1/contradictions")]
-pub async fn list_contradictions(registry: Seen, query: Query<PageQuery>) -> Result<HttpResponse> {
+pub async fn list_contradictions(registry: Seen, query: Query<ContradictionQuery>) -> Result<HttpResponse> {
     let limit = page_size(&registry, query.limit)?;
-    let page = jobs::contradictions(&registry, query.cursor.as_deref(), limit).await?;
+    let ground = query.ground.as_deref().map_or(Ok(Ground::default()), str::parse);
+    let ground = ground.map_err(Problem::bad_request)?;
+    let page = jobs::contradictions(&registry, ground, (query.cursor.as_deref(), limit)).await?;
     let items = page.items.into_iter().map(ContradictionView::from).collect();
     Ok(HttpResponse::Ok().json(ContradictionPage { items, next: page.next }))
 }

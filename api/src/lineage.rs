@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use actix_web::{HttpRequest, HttpResponse, get, http::header, web};
 use analysis::{
     export::Format,
-    lineage::{Family, Forest, Relative, SubtreeOptions, Tree},
+    lineage::{Family, Forest, Grounds, Relative, SubtreeOptions, Tree},
 };
-use domain::{Item, Relation};
+use domain::{Item, Known, Relation, Source};
 use http::{Problem, Result};
 use jobs::Registry;
 use serde::{Deserialize, Serialize};
+use store::VerdictWord;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
@@ -33,7 +34,7 @@ pub struct LineageQuery {
     /// Most models in the tree, 500 unless given, at most 5,000; of children the most downloaded stay. The rest is counted
     /// in `hidden`, and listed page by page at `…/children`.
     pub limit: Option<usize>,
-    /// Only what descends like this below the model: finetune, adapter, quantized, merge or transfer; several with commas.
+    /// Only what descends like this below the model: finetune, adapter, quantized, merge, transfer, conversion or distil; several with commas.
     /// Whatever leads to a model that is shown stays.
     pub relation: Option<String>,
     /// Licences as written, or permissive, share-alike, non-commercial, custom or unknown; several with commas.
@@ -65,13 +66,51 @@ pub struct LinkView {
     /// The model at the other end.
     pub name: String,
     pub ghost: bool,
-    /// finetune, adapter, quantized, merge or transfer.
+    /// finetune, adapter, quantized, merge, transfer, conversion or distil.
     #[schema(value_type = String)]
     pub relation: Relation,
     /// Whether nobody but the weights says so.
     pub proposed: bool,
     /// Whether the weights contradict it.
     pub contradicted: bool,
+    /// The parent that a child hangs under instead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub under: Option<String>,
+    #[serde(flatten)]
+    pub grounds: GroundsView,
+}
+
+/// What speaks for an edge, and against it.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct GroundsView {
+    /// Where what speaks for it comes from: api, tag, card, adapter_config, merge_config, table, recipe, inferred, weights
+    /// or person.
+    #[schema(value_type = Vec<String>)]
+    pub evidence: Vec<Source>,
+    /// Of the strongest evidence, 0 to 1.
+    pub confidence: Option<f64>,
+    /// What the weights say of the claim: verified or contradicted; `null` where they say nothing.
+    pub verdict: Option<&'static str>,
+    /// How it is known, by what says most: made, verified, stated, declared, from_files, by_weights, doubted (the parent is
+    /// dated more than a day later) or contradicted.
+    #[schema(value_type = Option<String>)]
+    pub known: Option<Known>,
+}
+
+impl From<Grounds> for GroundsView {
+    fn from(grounds: Grounds) -> Self {
+        let verdict = match grounds {
+            Grounds { contradicted: true, .. } => Some(VerdictWord::Contradicted),
+            Grounds { verified: true, .. } => Some(VerdictWord::Verified),
+            _ => None,
+        };
+        Self {
+            evidence: grounds.evidence,
+            confidence: grounds.confidence,
+            verdict: verdict.map(VerdictWord::as_str),
+            known: grounds.known,
+        }
+    }
 }
 
 /// Links listed; of a famous ingredient there may be thousands.
@@ -79,12 +118,14 @@ const LINKS: usize = 100;
 
 fn links(all: Vec<Relative>) -> (Vec<LinkView>, usize) {
     let hidden = all.len().saturating_sub(LINKS);
-    let view = |Relative { name, ghost, relation, proposed, contradicted, .. }| LinkView {
+    let view = |Relative { name, ghost, relation, proposed, under, grounds, .. }| LinkView {
         name,
         ghost,
         relation,
         proposed,
-        contradicted,
+        contradicted: grounds.contradicted,
+        under,
+        grounds: grounds.into(),
     };
     (all.into_iter().take(LINKS).map(view).collect(), hidden)
 }
@@ -108,6 +149,9 @@ pub struct TreeNodeView {
     pub proposed: bool,
     /// Whether the weights contradict that it descends from its primary parent.
     pub contradicted: bool,
+    /// Of the edge to its primary parent, shown or not.
+    #[serde(flatten)]
+    pub grounds: GroundsView,
     /// Children under it in the whole forest.
     pub children: usize,
     /// Children under it that are not in the list, but for those that the filter hides.
@@ -159,7 +203,8 @@ impl LineageView {
                 parent: node.parent,
                 relation: node.relation,
                 proposed: node.proposed,
-                contradicted: node.contradicted,
+                contradicted: node.grounds.contradicted,
+                grounds: node.grounds.into(),
                 children: node.children,
                 hidden: node.hidden,
                 other_parents,
@@ -217,7 +262,7 @@ pub async fn lineage_of(
     let options =
         SubtreeOptions { up: query.above()?, down: query.down.unwrap_or(1), cap, sieve, groups: None };
     let mut tree = forest.subtree(row.id, &options);
-    jobs::mark_contradicted(registry, &forest, &mut tree).await?;
+    jobs::mark_known(registry, &forest, &mut tree).await?;
     let view = LineageView::of(tree, &forest, row.id);
     Ok(HttpResponse::Ok().insert_header((header::VARY, "Accept")).json(view))
 }

@@ -71,7 +71,7 @@ impl From<&ModelRow> for ModelSummary {
 pub struct ParentView {
     pub id: String,
     pub as_written: String,
-    /// finetune, adapter, quantized, merge or transfer.
+    /// finetune, adapter, quantized, merge, transfer, conversion or distil.
     #[schema(value_type = String)]
     pub relation: Relation,
     /// accepted, proposed, rejected_self, rejected_cycle or rejected_person.
@@ -108,9 +108,35 @@ pub struct ModelDetail {
     pub children: serde_json::Value,
     #[schema(value_type = Vec<Object>)]
     pub notes: Vec<Note>,
+    /// Results of evaluations as the card and the files of `.eval_results` state them; nothing was measured here.
+    pub evaluations: Vec<EvaluationView>,
     /// Recipe of a model made here.
     #[schema(value_type = Option<Object>)]
     pub recipe: Option<serde_json::Value>,
+}
+
+/// A stated result of an evaluation.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct EvaluationView {
+    pub task: String,
+    /// With its configuration and split.
+    pub dataset: String,
+    pub metric: String,
+    /// As it is written.
+    pub value: String,
+    /// Whether the Hub marked it as verified.
+    pub verified: bool,
+    /// Who says so.
+    pub source: Option<String>,
+    /// Where they say so.
+    pub url: Option<String>,
+}
+
+impl From<jobs::Evaluation> for EvaluationView {
+    fn from(stated: jobs::Evaluation) -> Self {
+        let jobs::Evaluation { task, dataset, metric, value, verified, source, url } = stated;
+        Self { task, dataset, metric, value, verified, source, url }
+    }
 }
 
 /// Finds a model or answers 404.
@@ -205,7 +231,12 @@ async fn detail(registry: &Registry, row: ModelRow) -> Result<HttpResponse> {
         None => None,
     };
     let state = state_of(registry, &row).await?;
+    let evaluations = match row.revision {
+        Some(revision) => jobs::evaluations(registry, revision).await?,
+        None => Vec::new(),
+    };
     let detail = ModelDetail {
+        evaluations: evaluations.into_iter().map(EvaluationView::from).collect(),
         summary: ModelSummary::from(&row),
         parents,
         children: children.into(),

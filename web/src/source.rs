@@ -7,7 +7,7 @@ use domain::{Class, Fault, Item, Viewer};
 
 use crate::view::{
     AboutPage, AccountPage, AdvisoryForm, AdvisoryPage, AdvisoryRow, Answer, AtlasPage, AtlasQuery,
-    ChildrenPage, ChildrenQuery, ComparePage, ContradictionRow, Counts, DifferenceForm, EdgeForm, Family,
+    ChildrenPage, ChildrenQuery, ComparePage, Contradictions, Counts, DifferenceForm, EdgeForm, Family,
     FamilyRow, FilePage, HomePage, JobPage, JobRow, KinshipPage, KinshipQuery, LineagePage, LineageQuery,
     MeasureCard, MergeCheck, MethodCard, ModelPage, Name, NamespacePage, Narrowing, Numbers, Partners,
     PathPage, RecipeForm, ReportAnswer, ReportCard, RevisionsPage, SearchPage, SearchQuery, Sides, TokenForm,
@@ -153,8 +153,8 @@ pub trait Source: Send + Sync + 'static {
     async fn retry(&self, id: &str) -> Result<Option<String>>;
     /// Asks a job to stop.
     async fn cancel(&self, id: &str) -> Result<()>;
-    /// Claims that the weights contradict, the latest first, and the cursor of the next page.
-    async fn contradictions(&self, cursor: Option<&str>) -> Result<(Vec<ContradictionRow>, Option<String>)>;
+    /// Claims that `weights` or `dates` speak against, the latest first, and the cursor of the next page.
+    async fn contradictions(&self, ground: &str, cursor: Option<&str>) -> Result<Contradictions>;
     /// Writes down what `person` says of an edge.
     async fn decide(&self, form: &EdgeForm, person: &str) -> Result<()>;
     /// Advisories, the latest first, and the cursor of the next page.

@@ -103,7 +103,7 @@ async fn every_relation_of_an_icicle_but_the_plain_one_has_a_pattern_in_the_pict
     let style = home.split('"').find(|part| part.starts_with("/static/stemma.css")).unwrap().to_owned();
     let (_, _, style) = get(&style).await;
 
-    for relation in ["adapter", "quantized", "merge", "transfer"] {
+    for relation in ["adapter", "quantized", "merge", "transfer", "conversion", "distil"] {
         assert!(icicle.contains(&format!("<pattern id=\"low-{relation}\"")), "{relation}: {icicle}");
         assert!(icicle.contains(&format!("<rect class=\"bar low rel-{relation}\"")), "{relation}: {icicle}");
         assert!(

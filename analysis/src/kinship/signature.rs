@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use domain::Digest;
+use weights::{bare_name, is_head};
 
 use super::{Module, SketchedTensor, overlap::kept};
 use crate::computed::is_buffer;
 
 /// The way signatures are made; those of different schemes do not compare.
-pub const SIGNATURE_SCHEME: i32 = 2;
+pub const SIGNATURE_SCHEME: i32 = 3;
 /// Numbers in a signature; the standard error of a cosine ρ of two is (1 − ρ²) / √1024.
 pub const SIGNATURE_CELLS: usize = 1_024;
 
@@ -21,7 +22,7 @@ pub const SIGNATURE_CELLS: usize = 1_024;
 /// in models that have nothing to do with each other.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Signature {
-    /// Digest of the names and shapes of the matrices, rows of vocabularies left out.
+    /// Digest of the names and shapes of the matrices, without wrappers around names, rows of vocabularies, and heads.
     pub layout: Digest,
     /// [`SIGNATURE_CELLS`] numbers.
     pub cells: Vec<f32>,
@@ -32,10 +33,11 @@ impl Signature {
     /// with sketches shorter than a signature.
     pub fn of(tensors: &BTreeMap<String, SketchedTensor>) -> Option<Self> {
         let mut sum = vec![0.0; SIGNATURE_CELLS];
-        let mut layout = String::new();
-        for (name, tensor) in matrices(tensors) {
+        let mut layout: Vec<String> = Vec::new();
+        // Files of an inner part have no head, and those of a tied model may have one or none.
+        for (name, tensor) in matrices(tensors).filter(|(name, _)| !is_head(name)) {
             let rows = usize::from(Module::is_vocabulary(name));
-            layout.push_str(&format!("{name} {:?}\n", &tensor.shape[rows..]));
+            layout.push(format!("{} {:?}\n", bare_name(name), &tensor.shape[rows..]));
             let norm = tensor.square().sqrt();
             if norm > 0.0 && tensor.nonfinite == 0 {
                 sum.iter_mut()
@@ -45,7 +47,8 @@ impl Signature {
         }
         let norm = sum.iter().map(|cell| cell * cell).sum::<f64>().sqrt();
         let cells = sum.iter().map(|cell| (cell / norm) as f32).collect();
-        (norm > 0.0).then(|| Self { layout: Digest::of(layout.as_bytes()), cells })
+        layout.sort_unstable();
+        (norm > 0.0).then(|| Self { layout: Digest::of(layout.concat().as_bytes()), cells })
     }
 }
 

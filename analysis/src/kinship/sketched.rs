@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use domain::Digest;
 use kernels::Gram;
-use weights::{BLOCK_ROWS, canonical_name};
+use weights::{BLOCK_ROWS, bare_name};
 
 use super::{
     Bare, Coverage, Matrix, Module, Partial, Report, RowRule, Skipped, VocabularyRows, coverage,
@@ -41,7 +41,7 @@ impl SketchedTensor {
 
     /// Whether its sketch is keyed as that of `other`.
     pub(super) fn is_called(&self, other: &Self) -> bool {
-        canonical_name(&self.name) == canonical_name(&other.name)
+        bare_name(&self.name) == bare_name(&other.name)
     }
 
     /// Squared norm, estimated.
@@ -262,18 +262,9 @@ fn row<'a>(
     }
     let tensors: Vec<&SketchedTensor> =
         [tensor].into_iter().chain(twins.iter().map(|(_, other)| *other)).collect();
-    let overlap = Overlap::of(&tensors).ok_or_else(|| {
-        let other = tensors.iter().find(|other| !other.is_called(tensor));
-        match (&differing, other) {
-            (_, Some(other)) => format!(
-                "it is called `{}` elsewhere, and sketches compare under one name; reading the weights compares them",
-                other.name
-            ),
-            (Some(shapes), None) => format!("{shapes}; they have no {BLOCK_ROWS} rows in common"),
-            (None, None) => {
-                "the sketches are laid out differently; import one of the models again".to_owned()
-            }
-        }
+    let overlap = Overlap::of(&tensors).ok_or_else(|| match &differing {
+        Some(shapes) => format!("{shapes}; they have no {BLOCK_ROWS} rows in common"),
+        None => "the sketches are laid out differently; import one of the models again".to_owned(),
     })?;
     let mut square = 0.0;
     overlap.each((0, 0), |cells, _| square += dot(cells, cells));

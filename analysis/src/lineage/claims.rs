@@ -343,7 +343,7 @@ mod tests {
     #[test]
     fn the_card_overrules_every_guess() {
         let mut metadata = model(&[("a/b", Source::Card, None)]);
-        metadata.files = vec!["x.gguf".to_owned()];
+        metadata.files = vec!["x-Q8_0.gguf".to_owned()];
         assert_eq!(claims(&metadata).0[0].relation, Relation::Quantized);
 
         metadata.declared_relation = Some(Relation::Finetune);

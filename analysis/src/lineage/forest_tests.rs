@@ -135,18 +135,6 @@ fn a_model_hangs_under_what_its_weights_say_where_they_outweigh_its_claim() {
 }
 
 #[test]
-fn a_tree_marks_the_edges_that_weights_contradict() {
-    let forest = forest(4, &[(3, 1), (3, 2), (4, 3)]);
-    let mut tree = forest.subtree(3, &SubtreeOptions::default());
-
-    tree.mark(&forest, &[(4, 3), (3, 2)].into());
-
-    let told = tree.to_text();
-    assert!(told.contains("org/m3 *  [finetune]  also from org/m2 (contradicted by the weights)"), "{told}");
-    assert!(told.contains("org/m4  [finetune, contradicted by the weights]"), "{told}");
-}
-
-#[test]
 fn edges_to_oneself_to_strangers_and_repeated_ones_are_left_out() {
     let mut twin = edge(2, 1);
     twin.id = 7;
@@ -197,12 +185,18 @@ fn edges_by_name_make_the_forest_of_their_models() {
 fn declared_children_are_told_by_relation_and_without_proposals() {
     let quantized = ForestEdge { relation: Relation::Quantized, ..edge(3, 1) };
     let proposed = ForestEdge { status: EdgeStatus::Proposed, ..edge(4, 1) };
-    let forest = Forest::build((1..=4).map(node), [edge(2, 1), quantized, proposed].into_iter());
+    let converted = ForestEdge { relation: Relation::Conversion, ..edge(5, 1) };
+    let edges = [edge(2, 1), quantized, proposed, converted];
+    let forest = Forest::build((1..=5).map(node), edges.into_iter());
 
-    let mut all = forest.declared_children(1, None);
-    all.sort_unstable();
-    assert_eq!(all, [2, 3]);
-    assert_eq!(forest.declared_children(1, Some(Relation::Quantized)), [3]);
+    let sorted = |relation| {
+        let mut all = forest.declared_children(1, relation);
+        all.sort_unstable();
+        all
+    };
+    assert_eq!(sorted(None), [2, 3, 5]);
+    assert_eq!(sorted(Some(Relation::Quantized)), [3, 5], "the Hub has one word for both");
+    assert_eq!(sorted(Some(Relation::Conversion)), [5]);
     assert!(forest.declared_children(99, None).is_empty());
 }
 

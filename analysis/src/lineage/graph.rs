@@ -17,15 +17,15 @@ use super::{
 use crate::catalogue::{Lines, Words};
 
 /// Marks an edge that nobody but the weights speaks for.
-const PROPOSED: u8 = 1 << 7;
+const PROPOSED: u16 = 1 << 15;
 /// Marks an edge that the weights contradict in favour of another.
-const OUTWEIGHED: u8 = 1 << 6;
+const OUTWEIGHED: u16 = 1 << 14;
 /// Marks an edge that the weights contradict.
-const CONTRADICTED: u8 = 1 << 5;
+const CONTRADICTED: u16 = 1 << 13;
 /// Marks an edge to the first model of a recipe.
-const LEADING: u8 = 1 << 4;
+const LEADING: u16 = 1 << 12;
 /// The bits of the relation and of how sure it is, as a number each.
-const RELATION: u8 = (1 << 4) - 1;
+const RELATION: u16 = (1 << 12) - 1;
 const STANDINGS: [Standing; 3] = [Standing::Claimed, Standing::Stated, Standing::Made];
 
 /// All models by place, in the order of their numbers.
@@ -85,7 +85,7 @@ pub(super) struct Edges {
     pub parents: Vec<u32>,
     pub children: Vec<u32>,
     ids: Numbers,
-    kinds: Vec<u8>,
+    kinds: Vec<u16>,
 }
 
 impl Edges {
@@ -101,7 +101,7 @@ impl Edges {
         let contradicted = if edge.contradicted { CONTRADICTED } else { 0 };
         let leading = if edge.leading { LEADING } else { 0 };
         let marks = proposed | outweighed | contradicted | leading;
-        self.kinds.push(u8::try_from(kind).unwrap_or_default() | marks);
+        self.kinds.push(u16::try_from(kind).unwrap_or_default() | marks);
     }
 
     pub fn id(&self, at: usize) -> i64 {

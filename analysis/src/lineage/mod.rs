@@ -2,8 +2,10 @@
 
 mod claims;
 mod cycles;
+mod dates;
 mod forest;
 mod graph;
+mod grounds;
 mod growth;
 mod kin;
 mod neighbourhood;
@@ -26,7 +28,9 @@ mod walk;
 mod forest_tests;
 
 pub use claims::claims;
+pub use dates::Late;
 pub use forest::{Family, Forest, ForestBuilder, ForestEdge, Link, NamedEdges, Node, Shown, Standing};
+pub use grounds::Grounds;
 pub use growth::{Growth, Month};
 pub use kin::{Kin, KinQuery};
 pub use neighbourhood::{Neighbourhood, Reach, Step};

@@ -1,9 +1,6 @@
 //! The piece of a family tree around one model, as a flat list so that its depth cannot hurt.
 
-use std::{
-    collections::{HashMap, HashSet},
-    fmt::Write as _,
-};
+use std::collections::HashMap;
 
 use domain::Relation;
 use petgraph::graph::NodeIndex;
@@ -11,6 +8,7 @@ use serde::Serialize;
 
 use super::{
     forest::{Forest, Link},
+    grounds::Grounds,
     preorder::Sifted,
     sieve::Sieve,
 };
@@ -84,8 +82,10 @@ pub struct Relative {
     pub relation: Relation,
     /// Whether nobody but the weights says so.
     pub proposed: bool,
-    /// Whether the weights contradict the edge, once [`Tree::mark`] was told.
-    pub contradicted: bool,
+    /// The parent that a child hangs under instead.
+    pub under: Option<String>,
+    /// What speaks for the edge, once [`Tree::mark`] was told.
+    pub grounds: Grounds,
 }
 
 /// A model in a tree.
@@ -105,8 +105,8 @@ pub struct TreeNode {
     pub relation: Option<Relation>,
     /// Whether nobody but the weights says so.
     pub proposed: bool,
-    /// Whether the weights contradict that it descends from its primary parent, once [`Tree::mark`] was told.
-    pub contradicted: bool,
+    /// What speaks for the edge to its primary parent, once [`Tree::mark`] was told.
+    pub grounds: Grounds,
     /// Children under it in the whole forest.
     pub children: usize,
     /// Children under it that are not in the list, but for those that the sieve holds back.
@@ -162,7 +162,9 @@ impl Forest {
         tree.focus = tree.nodes.len().saturating_sub(1);
         if let Some(at) = self.place(id) {
             let others = self.ranked_links(self.other_children(at), usize::MAX, passes);
-            tree.other_children = others.into_iter().filter_map(|link| self.relative(link)).collect();
+            let parent = |id| Some(self.node(self.primary_parent(id)?)?.name.to_owned());
+            let child = |link: Link| Some(Relative { under: parent(link.id), ..self.relative(link)? });
+            tree.other_children = others.into_iter().filter_map(child).collect();
         }
 
         let mut waiting: Vec<(i64, usize, usize)> = Vec::new();
@@ -282,7 +284,7 @@ impl Forest {
             parent,
             relation: primary.map(|link| link.relation),
             proposed: primary.is_some_and(|link| link.proposed),
-            contradicted: false,
+            grounds: Grounds::default(),
             children,
             hidden: children,
             rest: Vec::new(),
@@ -295,7 +297,8 @@ impl Forest {
         let node = self.node(link.id)?;
         let Link { id, relation, proposed, .. } = link;
         let (name, ghost) = (node.name.to_owned(), node.ghost);
-        Some(Relative { id, name, ghost, relation, proposed, contradicted: false })
+        let (under, grounds) = (None, Grounds::default());
+        Some(Relative { id, name, ghost, relation, proposed, under, grounds })
     }
 }
 
@@ -313,21 +316,6 @@ fn counted(relations: impl Iterator<Item = Relation>) -> Vec<(Relation, usize)> 
 }
 
 impl Tree {
-    /// Marks the edges, child and parent, that the weights contradict.
-    pub fn mark(&mut self, forest: &Forest, contradicted: &HashSet<(i64, i64)>) {
-        let focus = self.nodes.get(self.focus).map(|node| node.id);
-        for node in &mut self.nodes {
-            let parent = forest.primary_parent(node.id);
-            node.contradicted = parent.is_some_and(|parent| contradicted.contains(&(node.id, parent)));
-            for parent in &mut node.other_parents {
-                parent.contradicted = contradicted.contains(&(node.id, parent.id));
-            }
-        }
-        for child in &mut self.other_children {
-            child.contradicted = focus.is_some_and(|focus| contradicted.contains(&(child.id, focus)));
-        }
-    }
-
     /// Puts children on the stack, the first on top; the groups of the parent's children.
     fn await_children(
         &mut self,
@@ -339,44 +327,6 @@ impl Tree {
         self.nodes[parent].hidden = count;
         waiting.extend(links.into_iter().rev().map(|link| (link.id, parent, generation)));
         Some((parent, groups))
-    }
-
-    /// One line a node, indented by generation; `*` marks the model asked for.
-    pub fn to_text(&self) -> String {
-        let mut text = String::new();
-        for (at, node) in self.nodes.iter().enumerate() {
-            // Deep lines stay readable: indentation stops growing after 40 generations.
-            let indent = "  ".repeat(node.depth.min(40));
-            let mark = if at == self.focus { " *" } else { "" };
-            let guess = match node {
-                TreeNode { contradicted: true, .. } => ", contradicted by the weights",
-                TreeNode { proposed: true, .. } => ", by its weights",
-                _ => "",
-            };
-            let relation = node.relation.map(|relation| format!("  [{relation}{guess}]")).unwrap_or_default();
-            let ghost = if node.ghost { "  (not here)" } else { "" };
-            let more = if node.hidden > 0 { format!("  +{} more", node.hidden) } else { String::new() };
-            let named = |parent: &Relative| match parent.contradicted {
-                true => format!("{} (contradicted by the weights)", parent.name),
-                false => parent.name.clone(),
-            };
-            let others: Vec<String> = node.other_parents.iter().take(3).map(named).collect();
-            let others = match node.other_parents.len() {
-                0 => String::new(),
-                n if n > others.len() => {
-                    format!("  also from {} and {}", others.join(", "), n - others.len())
-                }
-                _ => format!("  also from {}", others.join(", ")),
-            };
-            let _ = writeln!(text, "{indent}{}{mark}{relation}{others}{ghost}{more}", node.name);
-        }
-        if self.truncated {
-            text.push_str("(cut at the limit)\n");
-        }
-        if self.sifted > 0 {
-            let _ = writeln!(text, "({} hidden by the filter)", self.sifted);
-        }
-        text
     }
 }
 

@@ -25,13 +25,13 @@ impl Forest {
         links
     }
 
-    /// Numbers of the models that somebody declared to be children of a model, by this relation where one is given, in no
-    /// order.
+    /// Numbers of the models that somebody declared to be children of a model, by this relation where one is given, or
+    /// by one that the Hub calls so, in no order.
     pub fn declared_children(&self, id: i64, relation: Option<Relation>) -> Vec<i64> {
         let Some(at) = self.place(id) else { return Vec::new() };
         let edges = self.graph.edges_directed(at, Direction::Outgoing).filter(|edge| {
             let edge = edge.weight();
-            !edge.proposed && relation.is_none_or(|relation| relation == edge.relation)
+            !edge.proposed && relation.is_none_or(|asked| edge.relation.is_meant_by(asked))
         });
         edges.map(|edge| self.graph.id(edge.target())).collect()
     }

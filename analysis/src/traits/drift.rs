@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, HashMap};
 use domain::Relation;
 use serde::Serialize;
 
-use super::table::{Trait, TraitTable};
+use super::{
+    ordered::order,
+    table::{Trait, TraitTable},
+};
 
 /// Values put in order at most; of more, those with the most changes.
 const ORDERED: usize = 40;
-
-/// Passes of the local search; each moves what improves, so few are needed.
-const PASSES: usize = 100;
 
 /// How often one value took another's place.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -132,39 +132,6 @@ fn steps(parent: &[u32], child: &[u32]) -> Vec<(u32, u32)> {
     pairs
 }
 
-/// An order of `0..net.len()` that no move of one value improves; `net[a][b]` is what is won by a before b.
-fn order(net: &[Vec<i64>]) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..net.len()).collect();
-    order.sort_by_key(|&at| (-net[at].iter().sum::<i64>(), at));
-    for _ in 0..PASSES {
-        let mut moved = false;
-        for (value, own) in net.iter().enumerate() {
-            let Some(from) = order.iter().position(|&other| other == value) else { continue };
-            order.remove(from);
-            // What is won when the value stands before the one at `place`, against standing first.
-            let (mut won, mut best, mut here) = (0, (0, 0), 0);
-            for place in 0..=order.len() {
-                if place == from {
-                    here = won;
-                }
-                if won > best.0 {
-                    best = (won, place);
-                }
-                if let Some(&passed) = order.get(place) {
-                    won += net[passed][value] - own[passed];
-                }
-            }
-            let place = if best.0 > here { best.1 } else { from };
-            moved |= place != from;
-            order.insert(place, value);
-        }
-        if !moved {
-            break;
-        }
-    }
-    order
-}
-
 #[cfg(test)]
 mod tests {
     use super::{super::table::Card, *};
@@ -197,44 +164,6 @@ mod tests {
             (first.from.as_str(), first.to.as_str(), first.count, first.back),
             ("llama3", "apache-2.0", 2, 1)
         );
-    }
-
-    #[test]
-    fn a_circle_is_cut_where_it_is_thinnest() {
-        let net = vec![vec![0, 5, -1], vec![-5, 0, 5], vec![1, -5, 0]];
-
-        assert_eq!(order(&net), [0, 1, 2]);
-    }
-
-    #[test]
-    fn no_move_of_one_value_improves_the_order() {
-        let size = 12;
-        let mut state = 7_u64;
-        let mut net = vec![vec![0_i64; size]; size];
-        for (a, b) in (0..size).flat_map(|a| (a + 1..size).map(move |b| (a, b))) {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            net[a][b] = i64::try_from(state >> 58).unwrap() - 32;
-            net[b][a] = -net[a][b];
-        }
-        let score = |order: &[usize]| -> i64 {
-            order
-                .iter()
-                .enumerate()
-                .flat_map(|(at, &a)| order[at + 1..].iter().map(move |&b| (a, b)))
-                .map(|(a, b)| net[a][b])
-                .sum()
-        };
-
-        let found = order(&net);
-
-        for from in 0..size {
-            for to in 0..size {
-                let mut other = found.clone();
-                let value = other.remove(from);
-                other.insert(to, value);
-                assert!(score(&other) <= score(&found), "{from} to {to}");
-            }
-        }
     }
 
     #[test]

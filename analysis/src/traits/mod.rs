@@ -6,6 +6,7 @@ mod cards;
 mod drift;
 mod families;
 mod mutation;
+mod ordered;
 mod sample;
 mod similarity;
 mod table;

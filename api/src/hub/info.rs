@@ -55,7 +55,7 @@ const FIELDS: [&str; 31] = [
 pub const FROM_CARD: [(&str, &str); 2] = [("model-index", "model-index"), ("widgetData", "widget")];
 
 /// Fields that are answered by name only, as on the Hub: clients in Rust take them for other types than it gives.
-const ON_REQUEST: [&str; 2] = ["baseModels", "childrenModelCount"];
+const ON_REQUEST: [&str; 3] = ["baseModels", "childrenModelCount", "evalResults"];
 
 /// Fields the Hub knows and this registry never has.
 const NEVER: [&str; 2] = ["trendingScore", "xetEnabled"];
@@ -176,6 +176,14 @@ async fn details(
     if let Some(config) = &row.config {
         set("config", config_of(config));
     }
+    if let Some(commit) = commit {
+        let results = jobs::eval_results(registry, commit.revision).await?.into_iter();
+        let entry = |(path, data)| json!({ "filename": path, "verified": false, "data": data });
+        let entries: Vec<Value> = results.map(entry).collect();
+        if !entries.is_empty() {
+            set("evalResults", entries.into());
+        }
+    }
     set("siblings", siblings(registry, (commit, &files), blobs).await?.into());
     set("spaces", json!([]));
     set("usedStorage", files.iter().map(|file| file.size).sum::<u64>().into());
@@ -188,7 +196,7 @@ async fn details(
     base_models(&parents).into_iter().for_each(|told| set("baseModels", told));
     let mut children: BTreeMap<&str, usize> = BTreeMap::new();
     for (relation, count) in registry.forests.current().await?.child_counts(row.id) {
-        *children.entry(hub_word(relation)).or_default() += count;
+        *children.entry(relation.hub().as_str()).or_default() += count;
     }
     set("childrenModelCount", json!(&children));
     let edges: Vec<Value> = edges
@@ -220,7 +228,7 @@ pub fn base_models(parents: &Parents) -> Option<Value> {
         .filter(|(other, ..)| other == relation)
         .map(|(_, id, _)| json!({ "_id": hex_of(&id.to_ascii_lowercase(), 24), "id": id }))
         .collect();
-    Some(json!({ "relation": hub_word(*relation), "models": same }))
+    Some(json!({ "relation": relation.hub().as_str(), "models": same }))
 }
 
 /// The number of weights of a model whose record counts those of its GGUF files; their layout is not kept.
@@ -235,14 +243,6 @@ pub fn transformers(row: &ModelRow) -> Option<Value> {
     let class = jobs::auto_class(row.architecture.as_deref()?)?;
     let own = row.library.as_deref() == Some("transformers");
     own.then(|| json!({ "auto_model": class.name, "pipeline_tag": class.task }))
-}
-
-/// The Hub's word; it has none for a transfer, which is a finetune to it.
-const fn hub_word(relation: Relation) -> &'static str {
-    match relation {
-        Relation::Transfer => Relation::Finetune.as_str(),
-        other => other.as_str(),
-    }
 }
 
 /// Accepted parents by how the model descends from them: their present names, and those that the model writes.
@@ -288,7 +288,7 @@ pub fn tags(row: &ModelRow, parents: &Parents, front: Option<&Map<String, Value>
     for (relation, id, written) in parents {
         for id in [id, written] {
             add(format!("base_model:{id}"));
-            add(format!("base_model:{}:{id}", hub_word(*relation)));
+            add(format!("base_model:{}:{id}", relation.hub().as_str()));
         }
     }
     tags

@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-/// How a child was derived from a parent; the Hub's four terms and ours for a diff-vector transfer.
+/// How a child was derived from a parent; the Hub's four terms and ours for what it has no word for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Relation {
@@ -12,20 +12,35 @@ pub enum Relation {
     Adapter,
     Quantized,
     Merge,
+    /// A change was carried over from another pair of models.
     Transfer,
+    /// The same weights in another file format, not quantised.
+    Conversion,
+    /// Trained to answer as the parent does.
+    Distil,
 }
 
 impl Relation {
     /// Every relation, in display order.
-    pub const ALL: [Self; 5] = [Self::Finetune, Self::Adapter, Self::Quantized, Self::Merge, Self::Transfer];
+    pub const ALL: [Self; 7] = [
+        Self::Finetune,
+        Self::Adapter,
+        Self::Quantized,
+        Self::Merge,
+        Self::Transfer,
+        Self::Conversion,
+        Self::Distil,
+    ];
 
     /// Every word that is read as one, the Hub's own first.
-    pub const WORDS: [&str; 13] = [
+    pub const WORDS: [&str; 23] = [
         "finetune",
         "adapter",
         "quantized",
         "merge",
         "transfer",
+        "conversion",
+        "distil",
         "finetuned",
         "fine-tune",
         "peft",
@@ -34,9 +49,17 @@ impl Relation {
         "qtz",
         "quantization",
         "merged",
+        "convert",
+        "converted",
+        "cast",
+        "distill",
+        "distilled",
+        "distillation",
+        "distillate",
+        "transferred",
     ];
 
-    /// The Hub's word for it.
+    /// The word for it, the Hub's own where it has one.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Finetune => "finetune",
@@ -44,7 +67,25 @@ impl Relation {
             Self::Quantized => "quantized",
             Self::Merge => "merge",
             Self::Transfer => "transfer",
+            Self::Conversion => "conversion",
+            Self::Distil => "distil",
         }
+    }
+
+    /// The one of the Hub's four that comes nearest.
+    pub const fn hub(self) -> Self {
+        match self {
+            Self::Transfer | Self::Distil => Self::Finetune,
+            Self::Conversion => Self::Quantized,
+            other => other,
+        }
+    }
+}
+
+impl Relation {
+    /// Whether it is the one asked for, or one that the Hub has no other word for.
+    pub fn is_meant_by(self, asked: Self) -> bool {
+        self == asked || self.hub() == asked
     }
 }
 
@@ -63,10 +104,12 @@ impl FromStr for Relation {
             "adapter" | "peft" | "lora" => Self::Adapter,
             "quantized" | "quantised" | "qtz" | "quantization" => Self::Quantized,
             "merge" | "merged" => Self::Merge,
-            "transfer" => Self::Transfer,
+            "transfer" | "transferred" => Self::Transfer,
+            "conversion" | "convert" | "converted" | "cast" => Self::Conversion,
+            "distil" | "distill" | "distilled" | "distillation" | "distillate" => Self::Distil,
             other => {
                 return Err(format!(
-                    "`{other}` is not a relation; expected finetune, adapter, quantized, merge or transfer"
+                    "`{other}` is not a relation; expected finetune, adapter, quantized, merge, transfer, conversion or distil"
                 ));
             }
         })
@@ -85,7 +128,7 @@ pub enum Source {
     Card,
     /// `base_model_name_or_path` of an adapter_config.json.
     AdapterConfig,
-    /// A mergekit YAML embedded in the card.
+    /// A recipe of mergekit in the card or beside it.
     MergeConfig,
     /// An external table of edges.
     Table,
@@ -123,7 +166,7 @@ impl Source {
             Self::Tag => "declared in a tag",
             Self::Card => "declared in the card",
             Self::AdapterConfig => "named in adapter_config.json",
-            Self::MergeConfig => "named in the card's merge recipe",
+            Self::MergeConfig => "named in its merge recipe",
             Self::Table => "listed in an imported table",
             Self::Recipe => "made here from a recipe",
             Self::Inferred => "inferred from files and tags",
@@ -165,10 +208,9 @@ pub struct Evidence {
     pub confidence: f64,
 }
 
-/// Stands between what was seen and what the parent is in the recipe that was read.
-const PART: &str = " · ";
 const BASE: &str = "base";
 const TOKENIZER: &str = "tokenizer";
+const BY: &str = "by ";
 
 /// What a parent is in the recipe of its child.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -192,14 +234,28 @@ impl fmt::Display for Part {
 }
 
 impl Evidence {
-    /// What was seen of a parent, and what it is in the recipe, e.g. `org/a · model 2 · weight 0.5`.
+    /// Stands between what was seen and what the parent is in the recipe that was read.
+    pub const BETWEEN: &str = " · ";
+
+    /// How a detail tells the merge method of a recipe.
+    pub fn by(method: &str) -> String {
+        format!("{BY}{method}")
+    }
+
+    /// The merge method of the recipe that names the parent, e.g. `slerp`, where its last step does.
+    pub fn method(&self) -> Option<&str> {
+        self.part().filter(|_| self.source == Source::MergeConfig)?;
+        self.detail.rsplit(Self::BETWEEN).next()?.strip_prefix(BY)
+    }
+
+    /// What was seen of a parent, and what it is in the recipe, e.g. `org/a · model 2 · weight 0.5 · by linear`.
     pub fn detail_of(seen: &str, part: impl fmt::Display) -> String {
-        format!("{seen}{PART}{part}")
+        format!("{seen}{}{part}", Self::BETWEEN)
     }
 
     /// What was seen, without the part in a recipe.
     pub fn seen(&self) -> &str {
-        self.detail.split_once(PART).map_or(&self.detail, |(seen, _)| seen)
+        self.detail.split_once(Self::BETWEEN).map_or(&self.detail, |(seen, _)| seen)
     }
 
     /// What the parent is in the recipe that the evidence was read from; none where it says nothing of that.
@@ -207,7 +263,7 @@ impl Evidence {
         if !matches!(self.source, Source::Recipe | Source::MergeConfig) {
             return None;
         }
-        match self.detail.split(PART).nth(1)? {
+        match self.detail.split(Self::BETWEEN).nth(1)? {
             BASE => Some(Part::Base),
             TOKENIZER => Some(Part::Tokenizer),
             other => other.strip_prefix("model ")?.parse().ok().map(Part::Nth),

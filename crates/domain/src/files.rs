@@ -6,6 +6,10 @@ pub const ADAPTER_CONFIG: &str = "adapter_config.json";
 pub const GENERATION_CONFIG: &str = "generation_config.json";
 pub const TOKENIZER: &str = "tokenizer.json";
 pub const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
+/// The recipe that merge tools leave beside their result.
+pub const MERGE_RECIPE: &str = "mergekit_config.yml";
+/// The folder of results of evaluations.
+pub const EVAL_RESULTS: &str = ".eval_results";
 pub const INDEX: &str = "model.safetensors.index.json";
 
 /// Whether the file of this path is read as weights: its name ends in `.safetensors`, written so. The libraries that load

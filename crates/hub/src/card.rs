@@ -17,6 +17,9 @@ pub struct Card {
     pub notes: Vec<Note>,
 }
 
+/// Most documents that are read of one stream of YAML.
+const DOCUMENTS: usize = 100;
+
 /// Reads a card. Never fails: what cannot be read becomes a note.
 ///
 /// Tolerates a byte order mark, CRLF, blank lines before the first fence, blanks after both, tabs, repeated keys (the last one counts) and
@@ -90,20 +93,19 @@ pub(crate) fn front_matter(yaml: &str) -> (Map<String, Value>, Option<Note>) {
     }
 }
 
-/// The mergekit recipe a merge tool left in the card, if there is one.
-pub fn embedded_mergekit(body: &str) -> Option<String> {
-    let mut block: Option<(String, String)> = None;
+/// The blocks of a card that hold recipes of mergekit or mergekit-moe, in its order; a block may hold several documents.
+pub fn embedded_mergekit(body: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut block: Option<(&str, String)> = None;
     for line in body.lines() {
         let trimmed = line.trim();
         let fence = ["```", "~~~"].into_iter().find(|fence| trimmed.starts_with(fence));
         match (&mut block, fence) {
-            (None, Some(fence)) => block = Some((fence.to_owned(), String::new())),
+            (None, Some(fence)) => block = Some((fence, String::new())),
             (Some((open, text)), Some(fence))
-                if open == fence && trimmed.trim_matches(['`', '~']).is_empty() =>
+                if *open == fence && trimmed.trim_matches(['`', '~']).is_empty() =>
             {
-                if is_recipe(text) {
-                    return Some(std::mem::take(text));
-                }
+                found.push(std::mem::take(text));
                 block = None;
             }
             (Some((_, text)), _) => {
@@ -113,12 +115,30 @@ pub fn embedded_mergekit(body: &str) -> Option<String> {
             (None, None) => {}
         }
     }
-    block.filter(|(_, text)| is_recipe(text)).map(|(_, text)| text)
+    found.extend(block.map(|(_, text)| text));
+    found.retain(|text| is_recipe(text));
+    found
 }
 
 fn is_recipe(text: &str) -> bool {
     let key = |key: &str| text.lines().any(|line| line.trim_start().starts_with(key));
-    key("merge_method:") && (key("models:") || key("slices:") || key("- sources:") || key("- model:"))
+    let merges = key("models:") || key("slices:") || key("- sources:") || key("- model:");
+    (key("merge_method:") && merges) || (key("experts:") && (key("- source_model:") || key("source_model:")))
+}
+
+/// The documents of a stream of YAML as values; one that cannot be read is left out.
+pub(crate) fn yaml_documents(text: &str) -> Vec<Value> {
+    let mut documents = vec![String::new()];
+    for line in text.lines() {
+        let marker = line.strip_prefix("---").filter(|rest| rest.is_empty() || rest.starts_with([' ', '\t']));
+        match (marker, documents.last_mut()) {
+            (Some(rest), _) => documents.push(format!("{rest}\n")),
+            (None, Some(document)) => document.extend([line, "\n"]),
+            (None, None) => {}
+        }
+    }
+    let read = documents.iter().filter_map(|document| yaml_value(document).ok());
+    read.filter(Value::is_object).take(DOCUMENTS).collect()
 }
 
 /// Parses YAML within bounds; scalars that YAML 1.1 would bend (`no`, dates) stay strings.
@@ -326,7 +346,7 @@ mod tests {
     fn the_merge_recipe_in_a_card_is_found() {
         let body = "Text\n```python\nx\n```\n```yaml\nmodels:\n  - model: a/b\nmerge_method: ties\n```\n";
 
-        assert_eq!(embedded_mergekit(body).unwrap(), "models:\n  - model: a/b\nmerge_method: ties\n");
-        assert_eq!(embedded_mergekit("```yaml\nx: 1\n```"), None);
+        assert_eq!(embedded_mergekit(body), ["models:\n  - model: a/b\nmerge_method: ties\n"]);
+        assert!(embedded_mergekit("```yaml\nx: 1\n```").is_empty());
     }
 }

@@ -1,6 +1,9 @@
-//! Results of evaluations as a card's front matter states them (`model-index`, as Papers with Code defined it).
+//! Results of evaluations as a card's front matter states them (`model-index`, as Papers with Code defined it), and as the files
+//! of `.eval_results` do.
 
 use serde_json::{Map, Value};
+
+use crate::card::yaml_value;
 
 /// Results read of one card.
 const MOST: usize = domain::FIXED.evaluations;
@@ -42,28 +45,58 @@ pub fn evaluations(front: &Map<String, Value>) -> Vec<Evaluation> {
     found
 }
 
+/// The entries of a file of `.eval_results`, each an object with a set of data and a value, as they are written; what is none
+/// is left out.
+pub fn eval_entries(text: &str) -> Vec<Value> {
+    let listed = |document: Value| match document {
+        Value::Array(entries) => entries,
+        one => vec![one],
+    };
+    let is_entry = |entry: &Value| {
+        let told = |value: &Value| text_of(value).is_some();
+        told(&entry["dataset"]["id"]) && told(&entry["value"])
+    };
+    yaml_value(text).into_iter().flat_map(listed).filter(is_entry).take(MOST).collect()
+}
+
+/// What an entry of `.eval_results` states.
+pub fn eval_result(entry: &Value) -> Option<Evaluation> {
+    let (dataset, source) = (&entry["dataset"], &entry["source"]);
+    let name = ["name", "org", "user"].into_iter().find_map(|key| text_of(&source[key]));
+    Some(Evaluation {
+        task: String::new(),
+        dataset: text_of(&dataset["id"])?,
+        metric: text_of(&dataset["task_id"]).unwrap_or_default(),
+        value: text_of(&entry["value"])?,
+        verified: false,
+        source: name,
+        url: text_of(&source["url"]).filter(|url| url.starts_with("https://")),
+    })
+}
+
 fn evaluation(result: &Value, metric: &Value) -> Option<Evaluation> {
     let (task, dataset, source) = (&result["task"], &result["dataset"], &result["source"]);
-    let named = |value: &Value| text(&value["name"]).or_else(|| text(&value["type"]));
-    let parts: Vec<String> = [&dataset["config"], &dataset["split"]].into_iter().filter_map(text).collect();
+    let named = |value: &Value| text_of(&value["name"]).or_else(|| text_of(&value["type"]));
+    let parts: Vec<String> =
+        [&dataset["config"], &dataset["split"]].into_iter().filter_map(text_of).collect();
     let mut data = named(dataset).unwrap_or_default();
     if !parts.is_empty() {
         data = format!("{data} ({})", parts.join(", "));
     }
-    let url = text(&source["url"]).filter(|url| url.starts_with("https://"));
+    let url = text_of(&source["url"]).filter(|url| url.starts_with("https://"));
     Some(Evaluation {
         task: named(task).unwrap_or_default(),
         dataset: data.trim().to_owned(),
         metric: named(metric)?,
-        value: text(&metric["value"])?,
+        value: text_of(&metric["value"])?,
         verified: metric["verified"].as_bool() == Some(true),
-        source: text(&source["name"]),
+        source: text_of(&source["name"]),
         url,
     })
 }
 
 /// A word or a number as it is written, cut to what a table holds.
-fn text(value: &Value) -> Option<String> {
+fn text_of(value: &Value) -> Option<String> {
     let whole = match value {
         Value::String(text) => text.trim().to_owned(),
         Value::Number(number) => number.to_string(),
@@ -118,6 +151,23 @@ model-index:
         };
         assert_eq!(found, [first, second]);
         assert!(evaluations(&Map::new()).is_empty());
+    }
+
+    #[test]
+    fn the_entries_of_a_file_of_results_are_read_and_what_is_none_is_left_out() {
+        let text = "- dataset: {id: cais/hle, task_id: default, revision: abc}\n  value: 20.90\n  date: '2025-01-15'\n  source: {url: 'https://example.org/traces', user: ann}\n- dataset: {id: x/y}\n- value: 3\n- dataset: {id: org/gpqa, task_id: diamond}\n  value: 0.412\n";
+
+        let entries = eval_entries(text);
+        let found: Vec<Evaluation> = entries.iter().filter_map(eval_result).collect();
+
+        assert_eq!(entries.len(), 2);
+        assert_eq!(entries[0]["date"], "2025-01-15");
+        let told = |found: &Evaluation| (found.dataset.clone(), found.metric.clone(), found.value.clone());
+        assert_eq!(told(&found[0]), ("cais/hle".into(), "default".into(), "20.9".into()));
+        assert_eq!(told(&found[1]), ("org/gpqa".into(), "diamond".into(), "0.412".into()));
+        assert_eq!(found[0].source.as_deref(), Some("ann"));
+        assert!(eval_entries("a: [").is_empty() && eval_entries("plain").is_empty());
+        assert_eq!(eval_entries("dataset: {id: a/b, task_id: c}\nvalue: 1\n").len(), 1, "one is no list");
     }
 
     #[test]

@@ -18,7 +18,7 @@ mod repository;
 
 pub use client::HubClient;
 pub use error::Error;
-pub use evaluations::{Evaluation, evaluations};
+pub use evaluations::{Evaluation, eval_entries, eval_result, evaluations};
 pub use listing::Listed;
 pub use remote::RemoteFile;
 pub use repository::Repository;

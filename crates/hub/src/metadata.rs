@@ -8,6 +8,7 @@ pub(crate) mod identity;
 mod other;
 mod papers;
 mod parents;
+mod recipes;
 
 use std::collections::HashSet;
 
@@ -17,7 +18,7 @@ use serde_json::{Map, Value};
 pub(crate) use self::fields::scalar;
 pub use self::{
     derived::{AutoClass, auto_class},
-    parents::delta_base,
+    recipes::{delta_base, is_delta_base},
 };
 
 use self::{
@@ -179,6 +180,8 @@ pub struct Folder<'a> {
     pub config: Option<&'a Value>,
     /// adapter_config.json.
     pub adapter_config: Option<&'a Value>,
+    /// mergekit_config.yml.
+    pub recipe: Option<&'a Beginning>,
     /// Every file's name.
     pub files: &'a [String],
 }
@@ -204,6 +207,9 @@ pub fn from_checkpoint(id: RepoId, folder: &Folder<'_>, limits: &Limits) -> Meta
         }
         // Nobody but the card's author wrote these tags.
         parents::from_tags(&mut metadata, Source::Card);
+    }
+    if let Some(recipe) = folder.recipe {
+        recipes::from_file(&mut metadata, recipe);
     }
     if let Some(adapter) = folder.adapter_config {
         parents::from_adapter_config(&mut metadata, adapter);
@@ -244,7 +250,7 @@ fn apply_card(metadata: &mut Metadata, card: Card) {
     let declared = declared_relation(&mut metadata.notes, fields.text(&["base_model_relation"]));
     metadata.declared_relation = declared.or(metadata.declared_relation);
     parents::from_front_matter(metadata, &fields);
-    parents::from_recipe(metadata, &card.body);
+    recipes::from_card(metadata, &card.body);
     metadata.notes.extend(card.notes);
     let body = card.body.trim_end();
     if !body.trim().is_empty() {

@@ -1,8 +1,11 @@
-//! What the stored card of a revision states.
+//! What the stored card of a revision states, and its files of results of evaluations.
 
 use std::collections::HashMap;
 
-use domain::{Digest, files::README};
+use domain::{
+    Digest,
+    files::{EVAL_RESULTS, README},
+};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use hub::Evaluation;
 use serde_json::{Map, Value};
@@ -50,11 +53,49 @@ pub async fn front_matter(registry: &Registry, revision: i64) -> Result<Option<M
     Ok(front_matters(registry, &[revision]).await?.remove(&revision))
 }
 
-/// Results that the README.md of a revision states; none where it is not stored.
+/// Files of results that are read of a revision, and the most bytes of each.
+const RESULTS: (usize, u64) = (50, 64 << 10);
+
+/// The entries of a revision's `.eval_results/*.yaml`, each with the path of its file; files that are too long, are no text or
+/// have lost their bytes are left out, and all but the first 50.
+///
+/// # Errors
+/// When the database or the blob store cannot be read.
+pub async fn eval_results(registry: &Registry, revision: i64) -> Result<Vec<(String, Value)>, Error> {
+    let is_of_results = |path: &str| {
+        let name = path.strip_prefix(EVAL_RESULTS).and_then(|rest| rest.strip_prefix('/'));
+        name.is_some_and(|name| {
+            !name.contains('/') && [".yaml", ".yml"].iter().any(|end| name.ends_with(end))
+        })
+    };
+    let mut found = Vec::new();
+    let files = registry.store.files(revision).await?;
+    for file in files.into_iter().filter(|file| is_of_results(&file.path)).take(RESULTS.0) {
+        match registry.store.read_text(&file.digest, RESULTS.1).await {
+            Ok(text) => {
+                let entries = spawn_blocking(move || hub::eval_entries(&text)).await?;
+                found.extend(entries.into_iter().map(|entry| (file.path.clone(), entry)));
+            }
+            Err(
+                store::Error::BlobMissing(_)
+                | store::Error::BlobDamaged(_)
+                | store::Error::TextTooLong { .. }
+                | store::Error::NotText(_),
+            ) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(found)
+}
+
+/// Results that the README.md of a revision and its files of results state; none where they are not stored.
 ///
 /// # Errors
 /// As [`front_matters`].
 pub async fn evaluations(registry: &Registry, revision: i64) -> Result<Vec<Evaluation>, Error> {
     let front = front_matter(registry, revision).await?.unwrap_or_default();
-    Ok(hub::evaluations(&front))
+    let mut found = hub::evaluations(&front);
+    let results = eval_results(registry, revision).await?;
+    found.extend(results.iter().filter_map(|(_, entry)| hub::eval_result(entry)));
+    Ok(found)
 }

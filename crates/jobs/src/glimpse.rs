@@ -2,7 +2,7 @@
 
 use domain::{
     Metadata, RepoId,
-    files::{self, Beginning},
+    files::{self, Beginning, MERGE_RECIPE, README},
 };
 use hub::Repository;
 use store::ShapeRow;
@@ -27,13 +27,17 @@ pub(crate) async fn described(
         let read = text.map(|text| weights::config_document(&text)).transpose();
         read.map_err(|error| Error::Invalid(format!("{name} of `{id}`: {error}")))
     };
-    let card = match repository.file("README.md") {
-        Some(file) => {
-            let bytes = file.part(0, limits.card_bytes.min(file.len())).await?;
-            Some(Beginning { bytes, size: file.len() })
+    let beginning = async |name: &str, most: u64| -> Result<Option<Beginning>, Error> {
+        match repository.file(name) {
+            Some(file) => {
+                let bytes = file.part(0, most.min(file.len())).await?;
+                Ok(Some(Beginning { bytes, size: file.len() }))
+            }
+            None => Ok(None),
         }
-        None => None,
     };
+    let card = beginning(README, limits.card_bytes).await?;
+    let recipe = beginning(MERGE_RECIPE, limits.config_bytes).await?;
     let config = document(text("config.json", limits.config_bytes).await?, "config.json")?;
     let adapter = document(text("adapter_config.json", limits.config_bytes).await?, "adapter_config.json")?;
     let files: Vec<String> = repository.files.iter().map(|(path, _)| path.as_str().to_owned()).collect();
@@ -41,6 +45,7 @@ pub(crate) async fn described(
         card: card.as_ref(),
         config: config.as_ref(),
         adapter_config: adapter.as_ref(),
+        recipe: recipe.as_ref(),
         files: &files,
     };
     Ok(hub::metadata::from_checkpoint(id.clone(), &folder, limits))

@@ -6,7 +6,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use domain::{Act, Claim, Digest, Metadata, Note, RelativePath, RepoId, files::Beginning};
+use domain::{
+    Act, Claim, Digest, Metadata, Note, RelativePath, RepoId,
+    files::{Beginning, MERGE_RECIPE, README},
+};
 use serde_json::Value;
 use store::{FileRow, Hold, Holder, ModelRow, NewCommit, Publish, SignatureRow, SketchRow, TensorRow};
 use weights::{Folder, ReadAt, Scaled, TensorFacts, TensorSource};
@@ -251,8 +254,16 @@ pub(crate) async fn describe(
     files: &[Incoming],
 ) -> Result<Described, Error> {
     let limits = registry.limits;
-    let card = match files.iter().find(|file| file.path.as_str() == "README.md") {
+    let of = |name: &str| files.iter().find(|file| file.path.as_str() == name);
+    let card = match of(README) {
         Some(file) => Some(readme(registry, &file.digest).await?),
+        None => None,
+    };
+    let recipe = match of(MERGE_RECIPE) {
+        Some(file) => {
+            let (bytes, size) = registry.store.read_beginning(&file.digest, limits.config_bytes).await?;
+            Some(Beginning { bytes, size })
+        }
         None => None,
     };
     let config = configuration(registry, (files, "config.json")).await?;
@@ -262,6 +273,7 @@ pub(crate) async fn describe(
         card: card.as_ref(),
         config: config.as_ref(),
         adapter_config: adapter.as_ref(),
+        recipe: recipe.as_ref(),
         files: &names,
     };
     let metadata = hub::metadata::from_checkpoint(id.clone(), &folder, &limits);

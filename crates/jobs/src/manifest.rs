@@ -1,10 +1,12 @@
 //! What a revision is made of, as one document: every file with size, digest, address and tensors.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, io::Read as _, path::Path};
 
-use domain::{Digest, address};
+use domain::{Digest, Limits, address};
 use serde::Serialize;
+use sha2::{Digest as _, Sha256};
 use store::{MAIN, Part};
+use weights::{Folder, TensorSource as _};
 
 use crate::{Error, Registry};
 
@@ -100,4 +102,67 @@ pub async fn manifest(
         parameters,
         files,
     }))
+}
+
+/// Bytes of a file that are read at once.
+const BUFFER: usize = 1 << 20;
+
+/// The files of a folder as they would be stored.
+#[derive(Debug, Clone, Serialize)]
+pub struct FolderManifest {
+    pub folder: String,
+    /// Bytes of all files.
+    pub size: u64,
+    pub tensors: u64,
+    /// Weights, by number format.
+    pub parameters: BTreeMap<String, u64>,
+    pub files: Vec<FolderManifestFile>,
+}
+
+/// A file of a folder.
+#[derive(Debug, Clone, Serialize)]
+pub struct FolderManifestFile {
+    pub path: String,
+    pub size: u64,
+    /// 64 hex digits.
+    pub sha256: String,
+    /// Tensors that lie in it.
+    pub tensors: u64,
+}
+
+/// The manifest of a checkpoint folder; every file is read.
+///
+/// # Errors
+/// What is wrong with the folder or its weights.
+pub fn manifest_in(folder: &Path, limits: &Limits) -> Result<FolderManifest, Error> {
+    let opened = Folder::open(folder, limits)?;
+    let (mut within, mut parameters) = (BTreeMap::<String, u64>::new(), BTreeMap::<String, u64>::new());
+    if let Some(checkpoint) = opened.checkpoint(limits)? {
+        for (at, info) in checkpoint.tensors().iter().enumerate() {
+            *within.entry(checkpoint.shard_of(at).to_owned()).or_default() += 1;
+            *parameters.entry(info.dtype.name().to_owned()).or_default() += info.elements();
+        }
+    }
+    let mut files = Vec::with_capacity(opened.files.len());
+    let mut buffer = vec![0; BUFFER];
+    for file in opened.files {
+        let (mut hash, mut reader) = (Sha256::new(), fs_err::File::open(&file.at)?);
+        loop {
+            match reader.read(&mut buffer)? {
+                0 => break,
+                count => hash.update(&buffer[..count]),
+            }
+        }
+        let path = file.path.as_str().to_owned();
+        let tensors = within.get(&path).copied().unwrap_or_default();
+        let sha256 = Digest::from_bytes(hash.finalize().into()).hex();
+        files.push(FolderManifestFile { path, size: file.size, sha256, tensors });
+    }
+    Ok(FolderManifest {
+        folder: folder.display().to_string(),
+        size: files.iter().map(|file| file.size).sum(),
+        tensors: within.values().sum(),
+        parameters,
+        files,
+    })
 }

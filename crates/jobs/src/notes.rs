@@ -7,7 +7,6 @@ use store::{EdgeRow, ModelRow};
 
 use crate::{Error, Registry};
 
-const DAY: i64 = 86_400;
 /// Successors that are followed.
 const SUCCESSORS: usize = 32;
 
@@ -37,7 +36,7 @@ fn younger(row: &ModelRow, edges: &[EdgeRow], parents: &[ModelRow]) -> Vec<Note>
         let parent = known.get(&edge.parent)?;
         let after = parent.created_at? - own;
         let made = edge.evidence.iter().any(|evidence| evidence.source == Source::Recipe);
-        let days = match after / DAY {
+        let days = match domain::days_between(own, parent.created_at?) {
             0 => "less than a day".to_owned(),
             1 => "1 day".to_owned(),
             days => format!("{days} days"),

@@ -131,12 +131,11 @@ impl Derived {
         named
     }
 
-    /// The relation in the words of the Hub, which has none for a transfer.
+    /// The relation in the words of the Hub.
     fn hub_relation(&self, named: &[&str]) -> Option<&'static str> {
         let relation = match self.relation {
             Relation::Transfer if named.len() > 1 => Relation::Merge,
-            Relation::Transfer => Relation::Finetune,
-            other => other,
+            other => other.hub(),
         };
         (!named.is_empty()).then(|| relation.as_str())
     }

@@ -284,6 +284,7 @@ fn told(path: &Path, limits: &domain::Limits) -> Result<Told, Error> {
         card: folder.readme.as_ref(),
         config: folder.config.as_ref(),
         adapter_config: folder.adapter_config.as_ref(),
+        recipe: folder.recipe.as_ref(),
         files: &files,
     };
     let Ok(id) = RepoId::parse("local/model") else { return Ok(Told::default()) };

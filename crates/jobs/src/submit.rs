@@ -79,7 +79,7 @@ impl MergePlan {
         let summary = format!("Merged by `{}`.", self.method);
         Derived {
             extras,
-            recipe_file: Some(("mergekit_config.yml".to_owned(), yaml)),
+            recipe_file: Some((domain::files::MERGE_RECIPE.to_owned(), yaml)),
             dtype: self.dtype.clone(),
             warnings: self.cautions(),
             policies: self.policies.clone(),

@@ -194,7 +194,7 @@ async fn copies(registry: &Registry, base: &Sketched) -> Result<HashSet<i64>, Er
     let (mut copies, mut open) = (HashSet::new(), place.into_iter().collect::<Vec<_>>());
     while let Some(at) = open.pop() {
         let links = forest.children(at).into_iter().chain(forest.parents(at));
-        for link in links.filter(|link| link.relation == Relation::Quantized) {
+        for link in links.filter(|link| matches!(link.relation, Relation::Quantized | Relation::Conversion)) {
             if copies.insert(link.id) {
                 open.push(link.id);
             }

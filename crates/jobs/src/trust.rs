@@ -1,17 +1,47 @@
 //! What people and weights say of edges, with names instead of this database's numbers.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    str::FromStr,
+};
 
-use analysis::lineage::{Forest, Tree};
-use domain::{Act, EdgeStatus, Relation, RepoId};
+use analysis::lineage::{Forest, Grounds, Tree};
+use domain::{Act, EdgeStatus, Evidence, Relation, RepoId};
 use serde::Serialize;
 use store::{Decision, EdgeRow, NewDecision, Page, VerdictRow, VerdictWord};
 
-use crate::{Error, Registry};
+use crate::{Error, Registry, doubts::doubts};
 
-/// A claim that the weights contradict.
+/// What speaks against a claim.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ground {
+    /// The weights contradict it.
+    #[default]
+    Weights,
+    /// The parent is dated after the child.
+    Dates,
+}
+
+impl FromStr for Ground {
+    type Err = String;
+
+    fn from_str(word: &str) -> Result<Self, String> {
+        match word {
+            "weights" => Ok(Self::Weights),
+            "dates" => Ok(Self::Dates),
+            _ => Err(format!(
+                "ground is weights or dates, not `{}`",
+                word.chars().take(80).collect::<String>()
+            )),
+        }
+    }
+}
+
+/// A claim that the weights contradict, or that dates speak against.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Contradiction {
+    pub ground: Ground,
     pub model: String,
     /// The claimed parent as it is written.
     pub claimed: String,
@@ -19,26 +49,50 @@ pub struct Contradiction {
     pub base: String,
     /// The model that the weights descend from instead.
     pub instead: Option<String>,
-    /// Of the weights of model and base, −1 to 1.
-    pub cosine: f64,
+    /// Of the weights of model and base, −1 to 1; none of dates.
+    pub cosine: Option<f64>,
     /// Of `cosine`, for models without a common origin.
-    pub standard_error: f64,
+    pub standard_error: Option<f64>,
     /// log₁₀ of the chance of such weights, were the claim true.
-    pub log10_p: f64,
-    /// What the weights say.
+    pub log10_p: Option<f64>,
+    /// Whole days from the model's creation to that of the base; none of weights.
+    pub days: Option<i64>,
+    /// What speaks against it.
     pub sentence: String,
-    /// Unix seconds.
-    pub computed_at: i64,
+    /// Unix seconds; none of dates, which are compared when they are asked for.
+    pub computed_at: Option<i64>,
 }
 
-/// Marks the edges of a tree that the weights contradict.
+/// Further children of a model whose evidence is read; of a famous ingredient there may be thousands.
+const FURTHER: usize = 100;
+
+/// Marks the edges of a tree with what speaks for them and against them.
 ///
 /// # Errors
 /// When the database cannot be read.
-pub async fn mark_contradicted(registry: &Registry, forest: &Forest, tree: &mut Tree) -> Result<(), Error> {
-    let children = tree.other_children.iter().map(|child| child.id);
-    let models: Vec<i64> = tree.nodes.iter().map(|node| node.id).chain(children).collect();
-    tree.mark(forest, &contradicted(registry, &models).await?);
+pub async fn mark_known(registry: &Registry, forest: &Forest, tree: &mut Tree) -> Result<(), Error> {
+    let nodes = tree.nodes.iter().map(|node| node.id);
+    let further = tree.other_children.iter().map(|child| child.id);
+    let mut told: HashMap<(i64, i64), Grounds> = HashMap::new();
+    let shown: Vec<i64> = nodes.clone().chain(further.clone().take(FURTHER)).collect();
+    for edge in registry.store.edges_of_many(&shown).await? {
+        let grounds = told.entry((edge.child, edge.parent)).or_default();
+        for Evidence { source, confidence, .. } in edge.evidence {
+            if !grounds.evidence.contains(&source) {
+                grounds.evidence.push(source);
+            }
+            grounds.confidence = Some(grounds.confidence.map_or(confidence, |known| known.max(confidence)));
+        }
+    }
+    let all: Vec<i64> = nodes.chain(further).collect();
+    for row in registry.store.verdicts_of(&all).await? {
+        let grounds = told.entry((row.child, row.parent)).or_default();
+        match row.verdict {
+            VerdictWord::Verified => grounds.verified = true,
+            VerdictWord::Contradicted => grounds.contradicted = true,
+        }
+    }
+    tree.mark(forest, &told);
     Ok(())
 }
 
@@ -52,15 +106,18 @@ pub async fn contradicted(registry: &Registry, models: &[i64]) -> Result<HashSet
     Ok(against.map(|row| (row.child, row.parent)).collect())
 }
 
-/// One page of contradicted claims that nobody has settled yet, the latest first.
+/// One page of claims that weights or dates speak against and that nobody has settled yet, the latest first.
 ///
 /// # Errors
 /// A cursor of another list; when the database cannot be read.
 pub async fn contradictions(
     registry: &Registry,
-    cursor: Option<&str>,
-    limit: u64,
+    ground: Ground,
+    (cursor, limit): (Option<&str>, u64),
 ) -> Result<Page<Contradiction>, Error> {
+    if ground == Ground::Dates {
+        return doubts(registry, cursor, limit).await;
+    }
     let page = registry.store.contradictions(cursor, limit).await?;
     let ids: Vec<i64> = page
         .items
@@ -72,15 +129,17 @@ pub async fn contradictions(
     let name = |id: i64| names.get(&id).cloned();
     let named = |row: VerdictRow| {
         Some(Contradiction {
+            ground,
             model: name(row.child)?,
             base: name(row.parent)?,
             claimed: row.claimed,
             instead: row.instead.and_then(name),
-            cosine: row.cosine,
-            standard_error: row.standard_error,
-            log10_p: row.log10_p,
+            cosine: Some(row.cosine),
+            standard_error: Some(row.standard_error),
+            log10_p: Some(row.log10_p),
+            days: None,
             sentence: row.sentence,
-            computed_at: row.computed_at,
+            computed_at: Some(row.computed_at),
         })
     };
     Ok(Page { items: page.items.into_iter().filter_map(named).collect(), next: page.next })

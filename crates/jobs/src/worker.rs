@@ -21,6 +21,7 @@ use crate::{
     kinds::{Kind, Run},
     meter::Meter,
     parentage::ask_for_due,
+    resketch::Outdated,
     rights::still_may,
     watch::look_around,
 };
@@ -131,6 +132,7 @@ pub async fn run_worker(registry: Registry, mut shutdown: watch::Receiver<bool>)
     let look = Duration::from_secs(registry.limits.watch_seconds.clamp(1, LOOK));
     let mut looked: Option<Instant> = None;
     let mut refused = 0_u32;
+    let mut outdated = Outdated::default();
     while !*shutdown.borrow() && shutdown.has_changed().is_ok() {
         if swept.elapsed() > SWEEP {
             registry.sweep().await;
@@ -148,7 +150,7 @@ pub async fn run_worker(registry: Registry, mut shutdown: watch::Receiver<bool>)
         match claimed {
             Ok(Some(job)) => run_one(&registry, job, shutdown.clone()).await,
             // What is owed to imports is looked at while nothing else is to be done.
-            Ok(None) if asked_for_due(&registry).await => {}
+            Ok(None) if asked_for_due(&registry).await || outdated.asked(&registry).await => {}
             Ok(None) => {
                 tokio::select! {
                     () = registry.queued.notified() => {}

@@ -62,6 +62,52 @@ async fn a_card_in_another_encoding_or_longer_than_cards_are_read_hinders_no_imp
 }
 
 #[tokio::test]
+async fn a_folder_whose_card_has_no_recipe_has_the_parents_of_the_recipe_beside_it() {
+    let (place, registry) = common::registry(Limits::default()).await;
+    let folder = place.path().join("merged");
+    keep(&folder, "config.json", "{}");
+    keep(&folder, "README.md", "# Merged\n");
+    let recipe = "base_model: o/one\nmerge_method: slerp\nmodules:\n  default:\n    slices:\n    - sources:\n      - {layer_range: [0, 4], model: o/one}\n      - {layer_range: [0, 4], model: o/two}\n";
+    keep(&folder, "mergekit_config.yml", recipe);
+
+    let row =
+        ingest_folder(&registry, &folder, &RepoId::parse("o/merged").unwrap(), &|_, _| {}).await.unwrap();
+
+    let edges = registry.store.edges_of(row.id).await.unwrap();
+    let told: Vec<_> = edges.iter().map(|edge| (edge.relation, edge.evidence[0].detail.as_str())).collect();
+    assert_eq!(
+        told,
+        [
+            (Relation::Merge, "o/one · base · model 1 · by slerp"),
+            (Relation::Merge, "o/two · model 2 · by slerp")
+        ]
+    );
+}
+
+#[tokio::test]
+async fn results_of_evaluations_are_read_of_the_card_and_of_the_files_for_them() {
+    let (place, registry) = common::registry(Limits::default()).await;
+    let folder = place.path().join("model");
+    keep(&folder, "config.json", "{}");
+    let card = "---\nmodel-index:\n- results:\n  - dataset: {name: MMLU}\n    metrics: [{type: acc, value: 0.61}]\n---\n";
+    keep(&folder, "README.md", card);
+    let results = folder.join(".eval_results");
+    keep(&results, "hle.yaml", "- dataset: {id: cais/hle, task_id: default}\n  value: 20.5\n");
+    keep(&results, "long.yaml", format!("- dataset: {{id: a/b}}\n  value: {}\n", "1".repeat(70_000)));
+    keep(&results, "notes.txt", "dataset: {id: a/b}\nvalue: 1\n");
+
+    let row =
+        ingest_folder(&registry, &folder, &RepoId::parse("o/model").unwrap(), &|_, _| {}).await.unwrap();
+
+    let found = jobs::evaluations(&registry, row.revision.unwrap()).await.unwrap();
+    let told: Vec<_> =
+        found.iter().map(|one| (one.dataset.as_str(), one.metric.as_str(), one.value.as_str())).collect();
+    assert_eq!(told, [("MMLU", "acc", "0.61"), ("cais/hle", "default", "20.5")]);
+    let entries = jobs::eval_results(&registry, row.revision.unwrap()).await.unwrap();
+    assert_eq!((entries.len(), entries[0].0.as_str()), (1, ".eval_results/hle.yaml"));
+}
+
+#[tokio::test]
 async fn folders_that_cannot_be_read_are_left_out_by_name_and_reason_where_two_others_can() {
     let (place, registry) = common::registry(Limits::default()).await;
     let zoo = place.path().join("zoo");

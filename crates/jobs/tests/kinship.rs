@@ -73,13 +73,11 @@ struct Model {
     tokens: Vec<String>,
     embed: Vec<f32>,
     matrix: Vec<f32>,
-    /// Whether its names lack the wrapper `model.`.
-    bare: bool,
 }
 
 impl Model {
     fn speaking(tokens: &[String], embed: Vec<f32>) -> Self {
-        Self { tokens: tokens.to_vec(), embed, matrix: vec![1.0; 4], bare: false }
+        Self { tokens: tokens.to_vec(), embed, matrix: vec![1.0; 4] }
     }
 
     fn of(matrix: Vec<f32>) -> Self {
@@ -89,17 +87,15 @@ impl Model {
     fn bytes(&self) -> Vec<u8> {
         let (embed, matrix) = (self.embed.len() * 4, self.matrix.len() * 4);
         let rows = |values: &[f32]| values.len() / 2;
-        let name = |name: &'static str| if self.bare { name.trim_start_matches("model.") } else { name };
-        let (matrix_name, embed_name) = (name(MATRIX), name(EMBED));
         let mut header = format!(
-            "{{\"{matrix_name}\": {{\"dtype\": \"F32\", \"shape\": [{}, 2], \"data_offsets\": [{embed}, {}]}}",
+            "{{\"{MATRIX}\": {{\"dtype\": \"F32\", \"shape\": [{}, 2], \"data_offsets\": [{embed}, {}]}}",
             rows(&self.matrix),
             embed + matrix
         );
         if embed > 0 {
             let _ = write!(
                 header,
-                ", \"{embed_name}\": {{\"dtype\": \"F32\", \"shape\": [{}, 2], \"data_offsets\": [0, {embed}]}}",
+                ", \"{EMBED}\": {{\"dtype\": \"F32\", \"shape\": [{}, 2], \"data_offsets\": [0, {embed}]}}",
                 rows(&self.embed)
             );
         }
@@ -336,22 +332,6 @@ async fn rows_that_no_tokenizer_tells_apart_are_left_out_and_little_in_common_is
         assert!(items[0].message.contains(EMBED) && items[0].message.contains("[3500, 2]"), "{items:?}");
         assert_eq!((taken.elements, taken.coverage.share), (4_000, 4_000.0 / 11_000.0), "{reading:?}");
     }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn sketches_under_other_names_are_no_estimate_and_the_weights_answer() {
-    let place = Place::new().await;
-    let base = noise(1, 200_000);
-    place.ingest("t/base", &Model::of(base.clone())).await;
-    for (id, seed) in [("t/a", 2), ("t/b", 3)] {
-        place.ingest(id, &Model { bare: true, ..Model::of(plus(&base, seed, 0.1)) }).await;
-    }
-
-    let stored = place.measure(["t/a", "t/b"], Reading::Stored).await.unwrap();
-    let sketches = place.measure(["t/a", "t/b"], Reading::Sketches).await.unwrap_err();
-
-    assert!(stored.exact && stored.coverage.share == 1.0 && stored.coverage.skipped.is_empty());
-    assert!(sketches.to_string().contains("reading the weights"), "{sketches}");
 }
 
 /// Models of one base, one of them with its tokens in another order.

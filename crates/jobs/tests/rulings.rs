@@ -5,7 +5,7 @@
 mod common;
 
 use domain::{Claim, EdgeStatus, Evidence, Fault as _, Limits, Metadata, Part, Relation, RepoId, Source};
-use jobs::{Registry, Ruling};
+use jobs::{Ground, Registry, Ruling};
 use store::Decision;
 use tempfile::TempDir;
 
@@ -134,6 +134,55 @@ async fn a_model_made_here_hangs_under_its_base_whoever_is_better_known() {
 
     let id = async |name: &str| registry.store.model_by_id(name).await.unwrap().unwrap().id;
     assert_eq!(forest.primary_parent(id("me/new").await), Some(id("o/base").await));
+}
+
+#[tokio::test]
+async fn claims_on_younger_parents_are_listed_until_a_person_confirms_them() {
+    let (registry, _folder) = registry().await;
+    let (named, day) = (|name: &str| Metadata::named(RepoId::parse(name).unwrap()), 86_400);
+    let claim = |parent: &str| Claim {
+        parent: RepoId::parse(parent).unwrap(),
+        as_written: parent.to_owned(),
+        relation: Relation::Finetune,
+        status: EdgeStatus::Accepted,
+        evidence: vec![Evidence { source: Source::Api, detail: parent.to_owned(), confidence: 0.9 }],
+    };
+    let dated = |name: &str, days: i64| Metadata { created_at: Some(days * day), ..named(name) };
+    let batch = [
+        (dated("d/base", 9), vec![]),
+        (dated("d/one", 7), vec![claim("d/base")]),
+        (dated("d/fine", 10), vec![claim("d/base")]),
+        (dated("d/two", 8), vec![claim("d/base"), claim("d/fine")]),
+    ];
+    registry.store.upsert(&batch).await.unwrap();
+    let listed = async |cursor: Option<&str>, limit| {
+        let page = jobs::contradictions(&registry, Ground::Dates, (cursor, limit)).await.unwrap();
+        let rows = page.items.into_iter().map(|row| (row.model, row.base, row.days.unwrap()));
+        let mut rows: Vec<_> = rows.collect();
+        rows.sort();
+        (rows, page.next)
+    };
+    let row = |model: &str, base: &str, days| (model.to_owned(), base.to_owned(), days);
+
+    let (first, next) = listed(None, 1).await;
+    let (second, last) = listed(next.as_deref(), 1).await;
+
+    assert_eq!(first, [row("d/two", "d/base", 1), row("d/two", "d/fine", 2)], "one model's stay together");
+    assert_eq!((second, last), (vec![row("d/one", "d/base", 2)], None));
+    let model = registry.store.model_by_id("d/one").await.unwrap().unwrap();
+    let notes = jobs::notes(&registry, &model).await.unwrap();
+    assert!(notes[0].detail.contains("2 days after"), "{notes:?}");
+    let ruling = Ruling {
+        child: "d/one".into(),
+        parent: "d/base".into(),
+        decision: Decision::Confirm,
+        relation: None,
+        person: "ann".into(),
+        reason: "moved".into(),
+    };
+    jobs::rule(&registry, ruling).await.unwrap();
+    assert_eq!(listed(None, 9).await.0.len(), 2);
+    assert!(jobs::contradictions(&registry, Ground::Dates, (Some("x"), 9)).await.is_err());
 }
 
 #[tokio::test]

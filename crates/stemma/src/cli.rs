@@ -130,8 +130,11 @@ pub enum Command {
         #[command(subcommand)]
         command: AdvisoryCommand,
     },
-    /// Claims of descent that the weights contradict.
+    /// Claims of descent that the weights contradict, or that dates speak against.
     Contradictions {
+        /// Claims on parents that were created a day or more after the child, instead.
+        #[arg(long)]
+        by_date: bool,
         /// How many.
         #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=100))]
         limit: u64,
@@ -146,7 +149,7 @@ pub enum Command {
     },
     /// A model's licence against those of all its ancestors. Indicative only.
     Licence {
-        /// A model of the registry, org/name.
+        /// A model of the registry, org/name, or a checkpoint folder, as it would be there.
         id: String,
     },
     /// Versions derived from what changed along a model's line of descent.
@@ -170,7 +173,7 @@ pub enum Command {
     },
     /// Every file of a model with size, SHA-256, address and tensors (JSON).
     Manifest {
-        /// A model of the registry, org/name.
+        /// A model of the registry, org/name, or a checkpoint folder.
         id: String,
         /// A branch, a tag, a commit or a digest [default: main].
         #[arg(long)]

@@ -1,12 +1,12 @@
 //! Opens the registry a configuration describes.
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use domain::Class;
 use hub::HubClient;
-use jobs::{Devices, Pulling, Registry};
+use jobs::{Devices, Foreseen, Pulling, Registry};
 use kernels::device::Device;
-use store::Store;
+use store::{ModelRow, Store};
 
 use crate::{config::Config, exit::Failure};
 
@@ -42,6 +42,39 @@ pub async fn existing(config: &Config) -> Result<Registry, Failure> {
         return Err(Failure::new("no_registry", Class::NotFound, told));
     }
     open(config).await
+}
+
+/// A model of the registry, or what a checkpoint folder would be in it.
+pub enum Named {
+    Registered(Box<(Registry, ModelRow)>),
+    Folder(Box<Foreseen>),
+}
+
+impl Named {
+    /// The registry that knows it, and its row there.
+    pub fn known(&self) -> (&Registry, &ModelRow) {
+        match self {
+            Self::Registered(known) => (&known.0, &known.1),
+            Self::Folder(foreseen) => (&foreseen.registry, &foreseen.row),
+        }
+    }
+}
+
+/// The model called `name`, or the checkpoint folder of that path as it would hang in the registry, if there is one.
+pub async fn named(config: &Config, name: &str) -> Result<Named, Failure> {
+    if Path::new(name).is_dir() {
+        let registry = match existing(config).await {
+            Err(failure) if failure.code == "no_registry" => None,
+            found => Some(found?),
+        };
+        let found = jobs::foreseen(registry.as_ref(), &config.limits, Path::new(name)).await?;
+        return Ok(Named::Folder(Box::new(found)));
+    }
+    let registry = existing(config).await?;
+    let row = registry.store.model_by_id(name).await?.ok_or_else(|| {
+        Failure::new("unknown_model", Class::NotFound, format!("`{name}` is not in this registry"))
+    })?;
+    Ok(Named::Registered(Box::new((registry, row))))
 }
 
 /// The devices that the configuration asks for; a card is looked for when it is first wanted, or now where it must be there.

@@ -145,7 +145,7 @@ impl Store {
         Ok((row, oid))
     }
 
-    /// Writes what was found in the weights of a published revision, once.
+    /// Writes what was found in the weights of a published revision, once; sketches replace those of an earlier scheme.
     ///
     /// # Errors
     /// [`Error::LeaseLost`] when the job was handed on, [`Error::Cancelled`]; when the database refuses.
@@ -163,9 +163,10 @@ impl Store {
         );
         // A model that was deleted meanwhile needs nothing.
         let Some(row) = sql::one(&tx, &sql, params).await? else { return Ok(()) };
-        if unsigned(&row, "known")? == 0 {
-            tensors::write(&tx, found.revision, (&found.tensors, &found.sketches, found.signature.as_ref()))
-                .await?;
+        let looked = (&found.tensors[..], &found.sketches[..], found.signature.as_ref());
+        match unsigned(&row, "known")? {
+            0 => tensors::write(&tx, found.revision, looked).await?,
+            _ => tensors::sketch_anew(&tx, found.revision, (looked.1, looked.2)).await?,
         }
         let model = get::<Option<i64>>(&row, "model")?;
         if let Some(model) = model {

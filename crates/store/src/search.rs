@@ -189,8 +189,10 @@ fn filters(query: &SearchQuery, params: &mut Params) -> Vec<String> {
     for (relation, parent) in &query.child_of {
         let key = sql::text(parent).to_ascii_lowercase();
         let keys = params.list([standins::key_of(&key), key]);
-        let relation = relation.map_or_else(String::new, |relation| {
-            format!("AND edges.relation = {}", params.add(relation.as_str()))
+        let relation = relation.map_or_else(String::new, |asked| {
+            let meant = Relation::ALL.into_iter().filter(|relation| relation.is_meant_by(asked));
+            let words: Vec<String> = meant.map(|relation| params.add(relation.as_str())).collect();
+            format!("AND edges.relation IN ({})", words.join(", "))
         });
         filters.push(format!(
             "EXISTS (SELECT 1 FROM edges JOIN models AS parents ON parents.id = edges.parent

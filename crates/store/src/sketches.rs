@@ -93,6 +93,27 @@ fn sums_of(row: &QueryResult) -> Result<Vec<f64>> {
     Ok(sums.iter().map(|raw| f64::from_le_bytes(*raw)).collect())
 }
 
+impl Store {
+    /// Models whose current revision has sketches of a scheme before `scheme`, by name and revision, at most `most`, the
+    /// most downloaded first.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn outdated_sketches(&self, scheme: i32, most: u64) -> Result<Vec<(String, i64)>> {
+        let mut params = Params::default();
+        let sql = format!(
+            "SELECT models.name AS name, models.revision AS revision FROM models
+             WHERE EXISTS (SELECT 1 FROM sketches
+                 WHERE sketches.revision = models.revision AND sketches.scheme < {})
+             ORDER BY COALESCE(models.downloads, 0) DESC, models.id LIMIT {}",
+            params.add(scheme),
+            params.add(sql::capped(most))
+        );
+        let rows = sql::all(self.db(), &sql, params).await?;
+        rows.iter().map(|row| Ok((get(row, "name")?, get(row, "revision")?))).collect()
+    }
+}
+
 /// Cells as a column.
 pub fn bytes_of(cells: &[f32]) -> Vec<u8> {
     cells.iter().flat_map(|cell| cell.to_le_bytes()).collect()

@@ -106,6 +106,28 @@ pub async fn write(
     }
 }
 
+/// Puts sketches in the place of those that were made in an earlier scheme.
+pub async fn sketch_anew(
+    tx: &DatabaseTransaction,
+    revision: i64,
+    (sketches, signature): (&[SketchRow], Option<&SignatureRow>),
+) -> Result<()> {
+    let (Some(scheme), Some(signature)) = (sketches.first().map(|sketch| sketch.scheme), signature) else {
+        return Ok(());
+    };
+    let mut params = Params::default();
+    let sql = format!(
+        "DELETE FROM sketches WHERE revision = {} AND scheme < {}",
+        params.add(revision),
+        params.add(scheme)
+    );
+    if sql::run(tx, &sql, params).await? == 0 {
+        return Ok(());
+    }
+    sketches::write(tx, revision, sketches).await?;
+    signatures::write(tx, revision, signature).await
+}
+
 /// Gives a revision the tensors and sketches of another one.
 pub async fn copy(tx: &DatabaseTransaction, known: i64, revision: i64) -> Result<()> {
     for (table, columns) in [

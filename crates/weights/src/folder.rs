@@ -7,7 +7,10 @@ use std::{
 
 use domain::{
     Limits, RelativePath,
-    files::{ADAPTER_CONFIG, Beginning, CONFIG, INDEX, README, TOKENIZER, TOKENIZER_CONFIG, is_weights},
+    files::{
+        ADAPTER_CONFIG, Beginning, CONFIG, INDEX, MERGE_RECIPE, README, TOKENIZER, TOKENIZER_CONFIG,
+        is_weights,
+    },
     printable,
 };
 use serde_json::Value;
@@ -54,6 +57,8 @@ pub struct Folder {
     pub readme: Option<Beginning>,
     /// adapter_config.json.
     pub adapter_config: Option<Value>,
+    /// mergekit_config.yml, as far as configurations are read.
+    pub recipe: Option<Beginning>,
     /// The tokenizer's files.
     pub tokenizer: Vec<RelativePath>,
 }
@@ -75,11 +80,15 @@ impl Folder {
             bytes.map(|bytes| json::config(&bytes, name, limits.config_bytes)).transpose()
         };
         let (config, adapter_config) = (object(CONFIG)?, object(ADAPTER_CONFIG)?);
-        let card = files.iter().find(|file| file.path.as_str() == README);
-        let readme = card.map(|file| beginning(file, limits.card_bytes)).transpose()?;
+        let text = |name: &str, most: u64| -> Result<Option<Beginning>> {
+            let file = files.iter().find(|file| file.path.as_str() == name);
+            file.map(|file| beginning(file, most)).transpose()
+        };
+        let readme = text(README, limits.card_bytes)?;
+        let recipe = text(MERGE_RECIPE, limits.config_bytes)?;
         let is_tokenizer = |file: &&FolderFile| TOKENIZER_FILES.contains(&file.path.as_str());
         let tokenizer = files.iter().filter(is_tokenizer).map(|file| file.path.clone()).collect();
-        Ok(Self { files, config, readme, adapter_config, tokenizer })
+        Ok(Self { files, config, readme, adapter_config, recipe, tokenizer })
     }
 
     /// The checkpoint inside, if there is one; see [`assemble`].

@@ -48,7 +48,9 @@ pub use range::{decode_range, slice_of};
 pub use rounded::Rounded;
 pub use scaled::Scaled;
 pub use scratch::{Scratch, Sheet, Workspace, room_left};
-pub use sketches::{BLOCK_ROWS, EMBEDDINGS, KeptSketch, SCHEME, bare_name, canonical_name, sketch_of};
+pub use sketches::{
+    BLOCK_ROWS, EMBEDDINGS, KeptSketch, SCHEME, bare_name, canonical_name, is_head, sketch_of,
+};
 pub use source::{Account, ReadAt, TensorInfo, TensorSource};
 pub use survey::{TensorFacts, survey, survey_some, tensor_digest, tensor_digests};
 pub use tokenizer::Vocabulary;

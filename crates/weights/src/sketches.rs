@@ -1,4 +1,4 @@
-//! Which sketch a tensor gets: keyed by its canonical name, so that shards, file order and dtype do not matter.
+//! Which sketch a tensor gets: keyed by its bare name, so that wrappers, shards, file order and dtype do not matter.
 
 use domain::Digest;
 use kernels::Sketch;
@@ -6,7 +6,7 @@ use kernels::Sketch;
 use crate::{ADAPTER_PREFIX, TensorInfo};
 
 /// The way sketches are made; those of different schemes do not compare.
-pub const SCHEME: i32 = 2;
+pub const SCHEME: i32 = 3;
 
 /// Embeddings and heads are few and often hold most of what a fine-tune changed, so they decide the error.
 const VOCABULARY: usize = 8;
@@ -57,14 +57,18 @@ pub fn sketch_of(info: &TensorInfo, most: usize) -> Sketch {
     }
 }
 
+/// Whether a tensor of two dimensions is called like the head of a vocabulary, which files of an inner part lack.
+pub fn is_head(name: &str) -> bool {
+    HEADS.contains(&last_component(name))
+}
+
+fn last_component(name: &str) -> &str {
+    let name = name.strip_suffix(".weight").unwrap_or(name);
+    name.rsplit('.').next().unwrap_or(name)
+}
+
 fn is_vocabulary(name: &str, [rows, columns]: [u64; 2]) -> bool {
-    let named = || {
-        name.strip_suffix(".weight")
-            .unwrap_or(name)
-            .rsplit('.')
-            .next()
-            .is_some_and(|last| EMBEDDINGS.contains(&last) || HEADS.contains(&last))
-    };
+    let named = || EMBEDDINGS.contains(&last_component(name)) || is_head(name);
     rows >= columns.saturating_mul(6) || rows >= MANY_ROWS || named()
 }
 
@@ -84,13 +88,13 @@ pub fn canonical_name(name: &str) -> &str {
 const WRAPPERS: [&str; 4] = ["model.language_model.", "language_model.", "model.", "transformer."];
 
 /// The canonical name without the wrappers that files of one architecture may lack: what the files of a whole model and of
-/// its inner part alike call a tensor. Sketches are keyed by the canonical name, which keeps them.
+/// its inner part alike call a tensor. Sketches are keyed by it.
 pub fn bare_name(name: &str) -> &str {
     WRAPPERS.iter().fold(canonical_name(name), |name, wrapper| name.strip_prefix(wrapper).unwrap_or(name))
 }
 
 fn key(name: &str) -> u64 {
-    let digest = Digest::of(format!("stemma sketch {SCHEME}\0{}", canonical_name(name)).as_bytes());
+    let digest = Digest::of(format!("stemma sketch {SCHEME}\0{}", bare_name(name)).as_bytes());
     u64::from_str_radix(&digest.hex()[..16], 16).unwrap_or_default()
 }
 
@@ -256,6 +260,22 @@ mod tests {
         ] {
             assert_eq!(bare_name(name), bare, "{name}");
         }
+    }
+
+    #[test]
+    fn a_tensor_has_one_sketch_under_every_wrapper() {
+        let made = |name: &str| {
+            let info = TensorInfo { name: name.into(), dtype: Dtype::F32, shape: vec![5_000] };
+            let mut sketch = sketch_of(&info, 64);
+            sketch.add_block(0, &(0..5_000u16).map(f32::from).collect::<Vec<_>>());
+            sketch.cells().to_vec()
+        };
+
+        let bare = made("layers.0.mlp.up_proj.weight");
+
+        assert_eq!(bare, made("model.layers.0.mlp.up_proj.weight"));
+        assert_eq!(bare, made("model.language_model.layers.0.mlp.up_proj.weight"));
+        assert_ne!(bare, made("layers.1.mlp.up_proj.weight"));
     }
 
     #[test]

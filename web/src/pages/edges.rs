@@ -1,4 +1,4 @@
-//! Claims that the weights contradict, and the form by which people decide about edges.
+//! Claims that weights or dates speak against, and the form by which people decide about edges.
 
 use actix_web::HttpRequest;
 use askama::Template;
@@ -19,14 +19,19 @@ struct Page {
     next: Option<String>,
     /// Whether there are weights of two models, without which no claim is checked.
     checkable: bool,
+    /// Whether dates speak against the claims, and not weights.
+    by_date: bool,
 }
 
-/// `GET /contradictions?cursor=`
+/// `GET /contradictions?ground=&cursor=`
 pub async fn contradictions(source: Data, request: HttpRequest) -> Answer {
-    let (rows, next) = source.contradictions(Asked::read(request.query_string()).get("cursor")).await?;
-    let next = next.map(|cursor| format!("/contradictions?cursor={}", encoded(&cursor)));
+    let asked = Asked::read(request.query_string());
+    let ground = asked.get("ground").unwrap_or("weights");
+    let (rows, next) = source.contradictions(ground, asked.get("cursor")).await?;
+    let next =
+        next.map(|cursor| format!("/contradictions?ground={}&cursor={}", encoded(ground), encoded(&cursor)));
     let checkable = source.counts().await?.with_weights > 1;
-    Ok(answer::ok(&Page { rows, next, checkable }))
+    Ok(answer::ok(&Page { rows, next, checkable, by_date: ground == "dates" }))
 }
 
 /// `POST /edges`

@@ -25,11 +25,13 @@ const LOWEST: f64 = 110.0;
 
 /// What tells the relation of a box that has no room for its symbol, for every relation but fine-tunes, which are
 /// plain: word, width of the pattern, and path of its lines, all of which the lowest box shows.
-pub const PATTERNS: [(&str, u8, &str); 4] = [
+pub const PATTERNS: [(&str, u8, &str); 6] = [
     ("adapter", 12, "M6 0V6"),
     ("quantized", 4, "M2 0V6"),
     ("merge", 6, "M-1 1L1-1M0 6L6 0M5 7L7 5"),
     ("transfer", 16, "M6 0V6M9 0V6"),
+    ("conversion", 6, "M0 3H6"),
+    ("distil", 12, "M6 0V6M0 3H12"),
 ];
 
 /// A model with everything below it.

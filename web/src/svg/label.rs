@@ -56,6 +56,7 @@ pub(super) fn more_text(count: u64, relation: Option<Relation>) -> String {
     let kind = match relation {
         None => String::new(),
         Some(Relation::Quantized) => " quantized".to_owned(),
+        Some(Relation::Distil) => " distilled".to_owned(),
         Some(relation) if count == 1 => format!(" {relation}"),
         Some(relation) => format!(" {relation}s"),
     };

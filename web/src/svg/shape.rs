@@ -11,6 +11,10 @@ pub fn mark(relation: Option<Relation>) -> &'static str {
         Some(Relation::Quantized) => "M-7.5-7.5H7.5V7.5H-7.5Z",
         Some(Relation::Merge) => "M0-9L9.5 7.5H-9.5Z",
         Some(Relation::Transfer) => "M-8.5-8H1L9 0 1 8H-8.5Z",
+        Some(Relation::Conversion) => {
+            "M-8 0a8 8 0 1 0 16 0a8 8 0 1 0-16 0ZM-4.5 0a4.5 4.5 0 1 1 9 0a4.5 4.5 0 1 1-9 0Z"
+        }
+        Some(Relation::Distil) => "M0 9L9.5-7.5H-9.5Z",
     }
 }
 
@@ -29,5 +33,7 @@ pub fn symbol(relation: Option<Relation>) -> &'static str {
         Some(Relation::Quantized) => "■",
         Some(Relation::Merge) => "▲",
         Some(Relation::Transfer) => "▶",
+        Some(Relation::Conversion) => "◌",
+        Some(Relation::Distil) => "▼",
     }
 }

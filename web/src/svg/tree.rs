@@ -10,7 +10,7 @@ use super::{
     label::{Label, id, label_x, more_text, scale, title, width},
     shape,
 };
-use crate::view::{LineageNode, Name};
+use crate::view::{LineageNode, Name, known_class};
 
 const ROW: f64 = 40.0;
 /// From a label to the line behind it.
@@ -415,7 +415,7 @@ impl<'a> Plan<'a> {
             let worded = self.columns[depth].worded;
             let word = node.relation.filter(|_| worded).map_or("", |relation| relation.as_str());
             let known = node.known();
-            let (sign, class) = known.map_or(("", "known"), |known| (known.sign(), known.class()));
+            let (sign, class) = known.map_or(("", "known"), |known| (known.sign(), known_class(&known)));
             if !word.is_empty() || !sign.is_empty() {
                 tree.tags.push(Tag { x: x - BEND[1] - 2.0, y, word, sign, class });
             }

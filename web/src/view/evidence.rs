@@ -26,7 +26,7 @@ pub(crate) fn kind(evidence: &[Evidence]) -> Option<&str> {
 
 /// Whole days between two moments in unix seconds.
 pub fn days(parent: Option<i64>, child: Option<i64>) -> Option<i64> {
-    Some((child? - parent?).div_euclid(86_400))
+    Some(domain::days_between(parent?, child?))
 }
 
 /// So many days after its parent a model was created.

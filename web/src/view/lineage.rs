@@ -1,6 +1,6 @@
 //! A piece of a family tree, flat so that its depth cannot hurt.
 
-use domain::{Relation, Source};
+use domain::{Known, Relation, Source, Told};
 
 use super::{ChildGroup, Count, LicenceClass, Name, Narrowing, ParentLink, evidence, plural};
 
@@ -99,20 +99,14 @@ impl LineageNode {
 
     /// How the edge to the parent is known; none without an edge, or where nothing is told of it.
     pub(crate) fn known(&self) -> Option<Known> {
-        let says = |source: Source| self.evidence.contains(&source);
-        match self {
-            Self { relation: None, .. } => None,
-            Self { contradicted: true, .. } => Some(Known::Contradicted),
-            Self { inferred: true, .. } => Some(Known::ByWeights),
-            _ if says(Source::Recipe) => Some(Known::Made),
-            Self { verified: true, .. } => Some(Known::Verified),
-            _ if says(Source::Person) => Some(Known::Stated),
-            Self { evidence, .. } if evidence.is_empty() => None,
-            Self { evidence, .. } if evidence.iter().all(|source| *source == Source::Inferred) => {
-                Some(Known::FromFiles)
-            }
-            _ => Some(Known::Declared),
-        }
+        self.relation?;
+        Known::of(Told {
+            evidence: &self.evidence,
+            proposed: self.inferred,
+            verified: self.verified,
+            contradicted: self.contradicted,
+            days: self.later,
+        })
     }
 
     /// How the edge to the parent is known, in words; empty where nothing is told of it.
@@ -139,69 +133,21 @@ impl LineageNode {
     }
 }
 
-/// How an edge of descent is known, by what says most.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Known {
-    /// Made by a recipe of this registry.
-    Made,
-    /// Claimed, and the weights agree.
-    Verified,
-    /// A person stated or confirmed it.
-    Stated,
-    /// Claimed by a card, a tag, a configuration or a table.
-    Declared,
-    /// Deduced from files and tags.
-    FromFiles,
-    /// Nobody but the weights speaks for it.
-    ByWeights,
-    /// Claimed, and the weights contradict it.
-    Contradicted,
+/// The class of what is written on an edge that is known so.
+pub(crate) fn known_class(known: &Known) -> &'static str {
+    match known {
+        Known::Made | Known::Verified => "known good",
+        Known::Contradicted | Known::Doubted => "known bad",
+        _ => "known",
+    }
 }
 
-impl Known {
-    pub const ALL: [Self; 7] = [
-        Self::Verified,
-        Self::Declared,
-        Self::FromFiles,
-        Self::Made,
-        Self::Stated,
-        Self::ByWeights,
-        Self::Contradicted,
-    ];
-
-    /// A sign that stands on the edge.
-    pub const fn sign(self) -> &'static str {
-        match self {
-            Self::Made => "=",
-            Self::Verified => "✓",
-            Self::Stated => "✎",
-            Self::Declared => "“",
-            Self::FromFiles => "≡",
-            Self::ByWeights => "≈",
-            Self::Contradicted => "✗",
-        }
-    }
-
-    /// The class of what is written on the edge.
-    pub const fn class(self) -> &'static str {
-        match self {
-            Self::Made | Self::Verified => "known good",
-            Self::Contradicted => "known bad",
-            _ => "known",
-        }
-    }
-
-    /// What the sign means.
-    pub const fn meaning(self) -> &'static str {
-        match self {
-            Self::Made => "made here from a recipe",
-            Self::Verified => "claimed, and the weights agree",
-            Self::Stated => "stated by a person",
-            Self::Declared => "claimed, not checked on weights",
-            Self::FromFiles => "inferred from files and tags",
-            Self::ByWeights => "known by the weights alone (dashed line)",
-            Self::Contradicted => "claimed, contradicted by the weights (dotted line)",
-        }
+/// How the lines of edges that are known so are drawn, where that is not as others are.
+pub(crate) fn known_line(known: &Known) -> &'static str {
+    match known {
+        Known::ByWeights => " (dashed line)",
+        Known::Contradicted => " (dotted line)",
+        _ => "",
     }
 }
 

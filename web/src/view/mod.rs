@@ -45,9 +45,9 @@ pub use job::{JobLink, JobPage, JobRow, JobState};
 pub(crate) use kinship::told;
 pub use kinship::{Cell, Join, KinshipPage, KinshipQuery, MeasureCard, Skipped, Strip, StripCell};
 pub use lineage::{
-    AncestorRow, ChildLink, FurtherParent, Growth, Known, LineageNode, LineagePage, LineageQuery,
-    RejectedEdge, Rest,
+    AncestorRow, ChildLink, FurtherParent, Growth, LineageNode, LineagePage, LineageQuery, RejectedEdge, Rest,
 };
+pub(crate) use lineage::{known_class, known_line};
 pub use make::{
     DifferenceForm, MergeCheck, MethodCard, ParamField, Partner, Partners, RecipeForm, TransferCheck,
     TransferForm,
@@ -65,7 +65,7 @@ pub use revisions::{Differing, NameList, RevisionsPage};
 pub use search::{Counts, FACETS, FacetGroup, Found, SearchPage, SearchQuery, Sort};
 pub(crate) use search::{facet_label, tensor_of};
 pub(crate) use sign_in::SignIn;
-pub use trust::{ContradictionRow, EdgeForm};
+pub use trust::{ContradictionRow, Contradictions, EdgeForm};
 pub use way::Way;
 pub use words::plural;
 pub use words::{Bytes, Count, Fraction, LicenceClass, Name, Parameters, When};

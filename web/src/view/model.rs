@@ -100,6 +100,8 @@ impl ParentLink {
             Relation::Merge => "Merged from this model",
             Relation::Transfer if base => "The change was made to this model",
             Relation::Transfer => "The change was taken from this model",
+            Relation::Conversion => "Converted from this model",
+            Relation::Distil => "Distilled from this model",
         };
         let mut clauses = vec![self.sources()];
         clauses.extend(evidence::measured(&self.evidence));

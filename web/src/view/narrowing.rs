@@ -14,7 +14,11 @@ pub struct Narrowing {
 impl Narrowing {
     /// The sides: parameter, title and the values that are offered.
     pub(crate) const SIDES: [(&str, &str, &[&str]); 3] = [
-        ("relation", "Descends by", &["finetune", "adapter", "quantized", "merge", "transfer"]),
+        (
+            "relation",
+            "Descends by",
+            &["finetune", "adapter", "quantized", "merge", "transfer", "conversion", "distil"],
+        ),
         ("license", "Licence", &["permissive", "share-alike", "non-commercial", "custom", "unknown"]),
         ("size", "Size", &["under-100m", "100m-1b", "1b-4b", "4b-10b", "10b-40b", "over-40b"]),
     ];

@@ -14,6 +14,9 @@ pub struct ContradictionRow {
     pub sentence: String,
 }
 
+/// One page of such claims, and the cursor of the next.
+pub type Contradictions = (Vec<ContradictionRow>, Option<String>);
+
 /// What a person says of an edge, as the form has it.
 #[derive(Debug, Clone, Default)]
 pub struct EdgeForm {

@@ -449,7 +449,7 @@ impl Source for Fake {
         Ok(())
     }
 
-    async fn contradictions(&self, _cursor: Option<&str>) -> Result<(Vec<ContradictionRow>, Option<String>)> {
+    async fn contradictions(&self, _ground: &str, _cursor: Option<&str>) -> Result<Contradictions> {
         let row = ContradictionRow {
             model: self.name("org/liar"),
             base: self.name("org/base"),

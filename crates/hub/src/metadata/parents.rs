@@ -1,6 +1,6 @@
 //! Parents as each source names them, before normalisation.
 
-use domain::{DeclaredParent, Metadata, Note, Part, Relation, Source};
+use domain::{DeclaredParent, Metadata, Note, Relation, Source};
 use serde_json::Value;
 
 use super::{
@@ -15,9 +15,6 @@ use crate::{
 
 /// Raw parents kept per model; the lineage rules cut further.
 const MOST: usize = domain::FIXED.stated_parents;
-
-/// Most characters of a weight or a density of a recipe.
-const SETTING: usize = 60;
 
 /// The note of a model that names more, or names them where nothing is read.
 const UNREAD: &str = "parents_unread";
@@ -166,92 +163,6 @@ pub(super) fn from_adapter_config(metadata: &mut Metadata, config: &Value) {
     }
 }
 
-/// Methods whose `base_model` is one of the models that are merged.
-const WITHOUT_DELTAS: [&str; 3] = ["linear", "passthrough", "slerp"];
-
-fn recipe(body: &str) -> Option<Value> {
-    card::yaml_value(&card::embedded_mergekit(body)?).ok()
-}
-
-/// The model that the changes of a merge are measured from, as the mergekit recipe of a card writes it, without a
-/// revision; none where the method knows no such model.
-pub fn delta_base(card: &str) -> Option<String> {
-    let recipe = recipe(card)?;
-    let method = recipe.get("merge_method").and_then(Value::as_str)?;
-    let mut raws = Vec::new();
-    references(recipe.get("base_model"), &mut raws);
-    let base = raws.first()?.split(['+', '@']).next()?.trim();
-    (!WITHOUT_DELTAS.contains(&method)).then(|| base.to_owned())
-}
-
-/// The models of a mergekit recipe embedded in the card, in its order; names that are no `org/name` are local.
-pub(super) fn from_recipe(metadata: &mut Metadata, body: &str) {
-    let Some(recipe) = recipe(body) else {
-        return;
-    };
-    let mut base: Vec<&str> = Vec::new();
-    references(recipe.get("base_model"), &mut base);
-    let mut listed: Vec<(&str, String)> = Vec::new();
-    let mut places: Vec<Vec<&str>> = Vec::new();
-    let sources = list(&recipe, "slices").iter().flat_map(|slice| list(slice, "sources"));
-    for entry in list(&recipe, "models").iter().chain(sources) {
-        let mut raws = Vec::new();
-        references(entry.get("model"), &mut raws);
-        if raws.is_empty() {
-            continue;
-        }
-        let known = places.iter().position(|known| *known == raws);
-        let place = known.unwrap_or(places.len());
-        let part = match raws == base {
-            true => part(Some(Part::Base), (Part::Nth(place + 1), entry)),
-            false => part(None, (Part::Nth(place + 1), entry)),
-        };
-        listed.extend(raws.iter().map(|raw| (*raw, part.clone())));
-        if known.is_none() {
-            places.push(raws);
-        }
-    }
-    if !places.contains(&base) {
-        listed.extend(base.iter().map(|raw| (*raw, Part::Base.to_string())));
-    }
-    for (raw, part) in listed {
-        // `model+adapter` applies an adapter first; `@` names a revision.
-        for id in raw.split('+').map(|id| id.split('@').next().unwrap_or(id).trim()) {
-            if id.matches('/').count() == 1 && !id.starts_with(['.', '/', '~']) {
-                let parent = (id, Some(part.clone()));
-                push_part(metadata, parent, Some(Relation::Merge), Source::MergeConfig);
-            }
-        }
-    }
-}
-
-/// What an entry of a recipe says of its model: whether it is the base too, its place, its weight and its density.
-fn part(base: Option<Part>, (place, entry): (Part, &Value)) -> String {
-    let mut told: Vec<String> = base.into_iter().chain([place]).map(|part| part.to_string()).collect();
-    for name in ["weight", "density"] {
-        let value = entry.get("parameters").and_then(|parameters| parameters.get(name));
-        // A gradient or a list of conditions is told as it stands.
-        let text = value.map(|value| value.to_string().chars().take(SETTING).collect::<String>());
-        told.extend(text.map(|text| format!("{name} {text}")));
-    }
-    told.join(" · ")
-}
-
-/// A reference of mergekit's: text, or an object with a `path`, a `model` or a `lora` to apply.
-fn references<'a>(value: Option<&'a Value>, raws: &mut Vec<&'a str>) {
-    match value {
-        Some(Value::String(text)) => raws.push(text),
-        Some(Value::Object(map)) => {
-            ["path", "model", "lora"].into_iter().for_each(|key| references(map.get(key), raws));
-        }
-        _ => {}
-    }
-}
-
-fn list<'a>(value: &'a Value, key: &str) -> &'a [Value] {
-    value.get(key).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
-}
-
 /// Whether a text can stand for a relation: no id and no address.
 fn is_word(text: &str) -> bool {
     !text.is_empty()
@@ -268,7 +179,7 @@ fn push(metadata: &mut Metadata, raw: &str, relation: Option<Relation>, source: 
 }
 
 /// [`push`] of a parent that has a part in a recipe.
-fn push_part(
+pub(super) fn push_part(
     metadata: &mut Metadata,
     (raw, part): (&str, Option<String>),
     relation: Option<Relation>,

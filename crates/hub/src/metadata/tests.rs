@@ -3,7 +3,7 @@
 use domain::{Gating, Limits, Relation, RepoId, Source, files::Beginning};
 use serde_json::{Value, json};
 
-use super::{Folder, delta_base, from_checkpoint};
+use super::{Folder, from_checkpoint};
 
 fn readme(text: &str) -> Beginning {
     Beginning { bytes: text.as_bytes().to_vec(), size: text.len() as u64 }
@@ -110,6 +110,7 @@ fn a_checkpoint_names_the_base_of_its_adapter_and_of_its_merge_recipe() {
         config: Some(&json!({"model_type": "llama"})),
         adapter_config: Some(&json!({"base_model_name_or_path": "a/x"})),
         files: &["config.json".to_owned()],
+        ..Folder::default()
     };
     let metadata = from_checkpoint(RepoId::parse("me/m").unwrap(), &folder, &Limits::default());
 
@@ -176,37 +177,6 @@ fn a_recipe_names_revisions_and_objects() {
     assert!(
         parents.iter().all(|parent| parent.0 == Source::MergeConfig && parent.1 == Some(Relation::Merge))
     );
-}
-
-#[test]
-fn a_recipe_tells_the_order_of_its_models_their_weights_and_which_is_the_base() {
-    let parts = |recipe: &str| -> Vec<String> {
-        let card = format!("```yaml\n{recipe}\n```\n");
-        let folder = Folder { card: Some(&readme(&card)), ..Folder::default() };
-        let metadata = from_checkpoint(RepoId::parse("me/m").unwrap(), &folder, &Limits::default());
-        metadata.parents.iter().map(|p| format!("{}: {}", p.raw, p.part.as_deref().unwrap_or("-"))).collect()
-    };
-
-    let ties = "merge_method: ties\nbase_model: o/base\nmodels:\n- model: z/one\n  parameters: {weight: 0.5, density: [0.1, 0.9]}\n- model: a/two\n  parameters: {weight: 1}";
-    assert_eq!(
-        parts(ties),
-        ["z/one: model 1 · weight 0.5 · density [0.1,0.9]", "a/two: model 2 · weight 1", "o/base: base"]
-    );
-    let slerp = "merge_method: slerp\nbase_model: z/one\nslices:\n- sources:\n  - {model: z/one, layer_range: [0, 2]}\n  - {model: a/two, layer_range: [0, 2]}";
-    assert_eq!(parts(slerp), ["z/one: base · model 1", "a/two: model 2"]);
-}
-
-#[test]
-fn a_recipe_tells_what_its_changes_are_measured_from_unless_its_method_knows_none() {
-    let card = |method: &str| {
-        format!(
-            "---\nlicense: mit\n---\n```yaml\nmodels:\n- model: a/b\nbase_model: c/d@main\nmerge_method: {method}\n```\n"
-        )
-    };
-
-    assert_eq!(delta_base(&card("task_arithmetic")).as_deref(), Some("c/d"));
-    assert_eq!(delta_base(&card("slerp")), None);
-    assert_eq!(delta_base("---\nbase_model: c/d\n---\n"), None);
 }
 
 #[test]

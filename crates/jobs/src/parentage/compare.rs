@@ -192,7 +192,9 @@ fn findings(
     for edge in edges.iter().filter(|edge| is_claimed(edge)) {
         let Some(base) = known.iter().position(|row| row.id == edge.parent) else { continue };
         let of_recipe = |evidence: &Evidence| {
-            evidence.source == Source::MergeConfig && delta_base.as_deref() == Some(evidence.seen())
+            let told =
+                evidence.source == Source::MergeConfig && delta_base.as_deref() == Some(evidence.seen());
+            told || hub::metadata::is_delta_base(evidence)
         };
         let named = if edge.evidence.iter().any(of_recipe) { Named::DeltaBase } else { Named::Parent };
         let Some(judged) = found.judge(Claim { child: at, base, named }, &descends) else { continue };

@@ -8,7 +8,7 @@ use super::{LineageFormat, TreeFilter, TreeFormat};
 /// A tree.
 #[derive(Debug, Args)]
 pub struct TreeArgs {
-    /// A model of the registry, org/name.
+    /// A model of the registry, org/name, or a checkpoint folder, as it would hang there.
     pub id: String,
     /// Generations below the model [default: all].
     #[arg(long)]

@@ -46,7 +46,7 @@ impl TreeFormat {
 /// What of a tree is shown below the model; what leads to a model that is shown stays.
 #[derive(Debug, Clone, Args)]
 pub struct TreeFilter {
-    /// Only finetune, adapter, quantized, merge or transfer; several with commas.
+    /// Only finetune, adapter, quantized, merge, transfer, conversion or distil; several with commas.
     #[arg(long, default_value = "", hide_default_value = true)]
     pub relation: String,
     /// Only these licences, or permissive, share-alike, non-commercial, custom or unknown; several with commas.

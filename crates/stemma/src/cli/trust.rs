@@ -11,7 +11,7 @@ pub struct Stated {
     pub model: String,
     /// What it descends from, org/name.
     pub parent: String,
-    /// finetune, adapter, quantized, merge or transfer [default: what the edge says, or finetune].
+    /// finetune, adapter, quantized, merge, transfer, conversion or distil [default: what the edge says, or finetune].
     #[arg(long)]
     pub relation: Option<Relation>,
     /// Why.

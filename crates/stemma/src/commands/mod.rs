@@ -20,6 +20,8 @@ mod trust;
 mod upkeep;
 mod watch;
 
+use jobs::Ground;
+
 use crate::{
     cli::{Cli, Command, ConfigCommand},
     config::Config,
@@ -89,7 +91,10 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Tree(args) => tree::run(context, args).await,
         Command::Lineage(args) => lineage::run(context, args).await,
         Command::Advisory { command } => advisory::run(context, command).await,
-        Command::Contradictions { limit, cursor } => trust::contradictions(context, limit, cursor).await,
+        Command::Contradictions { by_date, limit, cursor } => {
+            let ground = if by_date { Ground::Dates } else { Ground::Weights };
+            trust::contradictions(context, ground, (limit, cursor)).await
+        }
         Command::Edge { command } => trust::edge(context, command).await,
         Command::Licence { id } => report::licence(context, &id).await,
         Command::Versions { id } => report::versions(context, &id).await,

@@ -29,8 +29,9 @@ pub async fn report(context: Context, subject: Subject, format: ReportFormat) ->
 
 /// Prints a model's licence against those of its ancestors.
 pub async fn licence(context: Context, id: &str) -> Result<(), Failure> {
-    let registry = wiring::existing(&context.config).await?;
-    let path = jobs::licence_of(&registry, &find(&registry, id).await?).await?;
+    let named = wiring::named(&context.config, id).await?;
+    let (registry, row) = named.known();
+    let path = jobs::licence_of(registry, row).await?;
     if context.json {
         output::json(&api::LicenceView::from(path));
         return Ok(());

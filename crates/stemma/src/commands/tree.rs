@@ -54,21 +54,15 @@ fn still_due(models: usize) -> String {
 pub async fn run(context: Context, args: TreeArgs) -> Result<(), Failure> {
     let TreeArgs { id, down, up, limit, filter, format } = args;
     let sieve = Sieve::read([&filter.relation, &filter.licence, &filter.size]).map_err(jobs::refused)?;
-    let registry = wiring::existing(&context.config).await?;
-    let Some(row) = registry.store.model_by_id(&id).await? else {
-        return Err(Failure::new(
-            "unknown_model",
-            Class::NotFound,
-            format!("`{id}` is not in this registry"),
-        ));
-    };
+    let named = wiring::named(&context.config, &id).await?;
+    let (registry, row) = named.known();
     let due = registry.store.due().await?.looks.len();
     if due > 0 && context.progress == Progress::Shown {
         eprintln!("{}", still_due(due));
     }
     let (up, down) = (up.unwrap_or(usize::MAX), down.unwrap_or(usize::MAX));
     if let Some(format) = format.export() {
-        let pedigree = jobs::pedigree(&registry, &row, (up, down)).await?;
+        let pedigree = jobs::pedigree(registry, row, (up, down)).await?;
         output::raw(&analysis::export::write(&pedigree, format));
         return Ok(());
     }
@@ -76,7 +70,7 @@ pub async fn run(context: Context, args: TreeArgs) -> Result<(), Failure> {
     let cap = limit.unwrap_or(registry.limits.tree_nodes_max).clamp(1, registry.limits.traversal);
     let options = SubtreeOptions { up, down, cap, sieve, groups: None };
     let mut tree = forest.subtree(row.id, &options);
-    jobs::mark_contradicted(&registry, &forest, &mut tree).await?;
+    jobs::mark_known(registry, &forest, &mut tree).await?;
     if context.json || format == TreeFormat::Json {
         output::json(&api::LineageView::of(tree, &forest, row.id));
     } else {

@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use jobs::{Examined, Ruling};
+use jobs::{Examined, Ground, Ruling};
 use serde_json::json;
 use store::Decision;
 
@@ -44,9 +44,13 @@ fn line(examined: &Examined) -> String {
 }
 
 /// Prints one page of contradicted claims.
-pub async fn contradictions(context: Context, limit: u64, cursor: Option<String>) -> Result<(), Failure> {
+pub async fn contradictions(
+    context: Context,
+    ground: Ground,
+    (limit, cursor): (u64, Option<String>),
+) -> Result<(), Failure> {
     let registry = wiring::existing(&context.config).await?;
-    let page = jobs::contradictions(&registry, cursor.as_deref(), limit).await?;
+    let page = jobs::contradictions(&registry, ground, (cursor.as_deref(), limit)).await?;
     if context.json {
         let items: Vec<_> = page.items.into_iter().map(api::ContradictionView::from).collect();
         output::json(&json!({ "items": items, "next": page.next }));

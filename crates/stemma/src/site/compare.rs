@@ -24,6 +24,8 @@ use super::Result;
 /// Values of a configuration that are looked at, and characters of one that are shown.
 const VALUES: usize = 2_000;
 const SHOWN: usize = 120;
+/// Results of evaluations that are shown.
+const RESULTS: usize = 100;
 
 /// Two models side by side.
 pub async fn page(
@@ -54,6 +56,7 @@ pub async fn page(
     }
     page.merge_base = ancestor.map(Name);
     page.fields = fields(&left, &right);
+    page.fields.extend(results(registry, &left, &right).await?);
     (page.config, page.config_same) = config(&left, &right);
     page.files = files(registry, &left, &right).await?;
     page.vocabulary = jobs::wording(registry, [&left, &right]).await?.map(vocabulary);
@@ -207,6 +210,22 @@ async fn three_way(
     Ok(ThreeWay { base: Name::from(base), tensors: rows.into_values().collect() })
 }
 
+/// Results of evaluations that either of the two states, by set of data and metric.
+async fn results(registry: &Registry, left: &ModelRow, right: &ModelRow) -> Result<Vec<FieldDiff>> {
+    let mut rows: BTreeMap<String, [Option<String>; 2]> = BTreeMap::new();
+    for (side, row) in [left, right].into_iter().enumerate() {
+        let Some(revision) = row.revision else { continue };
+        for stated in jobs::evaluations(registry, revision).await.map_err(Failure::from)? {
+            let name = format!("{} {}", stated.dataset, stated.metric);
+            let values = rows.entry(name.trim().to_owned()).or_default();
+            // A result stated twice, by several: the first counts, as on the model's page.
+            values[side].get_or_insert(stated.value);
+        }
+    }
+    let row = |(field, [a, b]): (String, [Option<String>; 2])| FieldDiff { field, a, b };
+    Ok(rows.into_iter().take(RESULTS).map(row).collect())
+}
+
 fn fields(left: &ModelRow, right: &ModelRow) -> Vec<FieldDiff> {
     let listed = |items: &[String]| (!items.is_empty()).then(|| items.join(", ").chars().take(300).collect());
     let tags = |row: &ModelRow| {
@@ -225,8 +244,11 @@ fn fields(left: &ModelRow, right: &ModelRow) -> Vec<FieldDiff> {
         ("Languages", both(&|row| listed(&row.languages))),
         ("Training data", both(&|row| listed(&row.datasets))),
         ("Tags", both(&tags)),
+        ("Author", both(&|row| row.author.clone())),
         ("Downloads", both(&|row| number(row.downloads))),
+        ("Likes", both(&|row| number(row.likes))),
         ("Created", both(&|row| date(row.created_at))),
+        ("Changed", both(&|row| date(row.last_modified))),
     ];
     all.into_iter()
         .filter(|(_, (a, b))| a.is_some() || b.is_some())

@@ -110,15 +110,14 @@ async fn grounds(registry: &Registry, forest: &Forest, tree: &Tree) -> Result<Gr
     Ok(Grounds { sources, measured: numbers, verified })
 }
 
-fn further(forest: &Forest, child: &Relative) -> ChildLink {
-    let parent = forest.primary_parent(child.id).and_then(|parent| forest.node(parent));
+fn further(child: &Relative) -> ChildLink {
     ChildLink {
         name: Name(child.name.clone()),
         ghost: child.ghost,
         relation: Some(child.relation),
         inferred: child.proposed,
-        contradicted: child.contradicted,
-        under: parent.map(|parent| Name(parent.name.to_owned())),
+        contradicted: child.grounds.contradicted,
+        under: child.under.clone().map(Name),
     }
 }
 
@@ -134,7 +133,7 @@ pub async fn page(registry: &Registry, name: &str, query: LineageQuery) -> Resul
         groups: Some(groups_asked(registry, &query).await?),
     };
     let mut tree = forest.subtree(row.id, &options);
-    jobs::mark_contradicted(registry, &forest, &mut tree).await?;
+    jobs::mark_known(registry, &forest, &mut tree).await?;
     let parents = models::parents(registry, &row).await?;
     let primary =
         forest.primary_parent(row.id).and_then(|id| forest.node(id)).map(|node| node.name.to_owned());
@@ -162,8 +161,7 @@ pub async fn page(registry: &Registry, name: &str, query: LineageQuery) -> Resul
     other_parents.truncate(FURTHER);
     let held_back = tree.sifted;
     let other_children_hidden = tree.other_children.len().saturating_sub(FURTHER) as u64;
-    let other_children =
-        tree.other_children.iter().take(FURTHER).map(|child| further(&forest, child)).collect();
+    let other_children = tree.other_children.iter().take(FURTHER).map(further).collect();
     let below = below(&forest, (row.id, &tree), &options.sieve);
     let nodes = nodes(registry, &forest, (&tree, &options)).await?;
     let shown: HashSet<&str> = nodes.iter().map(|node| node.name.0.as_str()).collect();
@@ -226,7 +224,7 @@ async fn nodes(
         .nodes
         .iter()
         .map(|node| LineageNode {
-            contradicted: node.contradicted,
+            contradicted: node.grounds.contradicted,
             verified: grounds.verified.contains(&node.id),
             evidence: grounds.sources.remove(&node.id).unwrap_or_default(),
             measured: grounds.measured.remove(&node.id).unwrap_or_default(),
@@ -269,7 +267,7 @@ async fn nodes(
                 node: place,
                 relation: parent.relation,
                 inferred: parent.proposed,
-                contradicted: parent.contradicted,
+                contradicted: parent.grounds.contradicted,
             })
             .collect();
     }

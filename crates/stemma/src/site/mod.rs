@@ -32,7 +32,7 @@ use ::web::{
     Failure, Source,
     view::{
         AboutPage, AccountPage, AdvisoryForm, AdvisoryPage, AdvisoryRow, Answer, AtlasPage, AtlasQuery,
-        ChildrenPage, ChildrenQuery, ComparePage, ContradictionRow, Counts, DifferenceForm, EdgeForm, Family,
+        ChildrenPage, ChildrenQuery, ComparePage, Contradictions, Counts, DifferenceForm, EdgeForm, Family,
         FamilyRow, FilePage, HomePage, JobPage, JobRow, KinshipPage, KinshipQuery, LineagePage, LineageQuery,
         MeasureCard, MergeCheck, MethodCard, ModelPage, Name, NamespacePage, Narrowing, Numbers, Partners,
         PathPage, RecipeForm, ReportAnswer, ReportCard, RevisionsPage, SearchPage, SearchQuery, Sides,
@@ -265,8 +265,8 @@ impl Source for Site {
         }
     }
 
-    async fn contradictions(&self, cursor: Option<&str>) -> Result<(Vec<ContradictionRow>, Option<String>)> {
-        trust::contradictions(&self.registry, cursor).await
+    async fn contradictions(&self, ground: &str, cursor: Option<&str>) -> Result<Contradictions> {
+        trust::contradictions(&self.registry, ground, cursor).await
     }
 
     async fn advisories(&self, cursor: Option<&str>) -> Result<(Vec<AdvisoryRow>, Option<String>)> {

@@ -140,6 +140,8 @@ const fn upward(relation: Relation) -> &'static str {
         Relation::Quantized => "is a quantised copy of",
         Relation::Merge => "was merged from",
         Relation::Transfer => "carries a change from",
+        Relation::Conversion => "was converted from",
+        Relation::Distil => "was distilled from",
     }
 }
 
@@ -151,6 +153,8 @@ const fn downward(relation: Relation) -> &'static str {
         Relation::Quantized => "was quantised to",
         Relation::Merge => "was merged into",
         Relation::Transfer => "gave a change to",
+        Relation::Conversion => "was converted to",
+        Relation::Distil => "was distilled to",
     }
 }
 

@@ -2,10 +2,10 @@
 
 use ::web::{
     Failure,
-    view::{ContradictionRow, DecisionMark, EdgeForm, Name, VerdictMark},
+    view::{ContradictionRow, Contradictions, DecisionMark, EdgeForm, Name, VerdictMark},
 };
 use domain::{Class, Relation};
-use jobs::{Registry, Ruling};
+use jobs::{Ground, Registry, Ruling};
 use store::{Decision, DecisionRow, VerdictRow, VerdictWord};
 
 use super::Result;
@@ -13,9 +13,12 @@ use super::Result;
 /// One page of contradicted claims.
 pub async fn contradictions(
     registry: &Registry,
+    ground: &str,
     cursor: Option<&str>,
-) -> Result<(Vec<ContradictionRow>, Option<String>)> {
-    let page = jobs::contradictions(registry, cursor, registry.limits.page).await?;
+) -> Result<Contradictions> {
+    let ground: Ground =
+        ground.parse().map_err(|error| Failure::new(Class::Invalid, "invalid_request", error))?;
+    let page = jobs::contradictions(registry, ground, (cursor, registry.limits.page)).await?;
     let row = |found: jobs::Contradiction| ContradictionRow {
         model: Name(found.model),
         base: Name(found.base),

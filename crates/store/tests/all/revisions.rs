@@ -26,6 +26,7 @@ db_test!(
     the_number_format_is_that_of_most_weights_and_not_of_most_bytes,
     what_is_owed_to_weights_is_written_down_with_them,
     what_is_asked_of_many_revisions_is_what_each_of_them_says,
+    sketches_of_an_earlier_scheme_are_known_and_replaced_by_those_of_a_later_one,
 );
 
 async fn file(store: &Store, path: &str, bytes: &[u8]) -> FileRow {
@@ -339,6 +340,31 @@ async fn the_number_format_is_that_of_most_weights_and_not_of_most_bytes(db: Db)
 
     let listed = db.store.catalogue_rows_of(&[row.id]).await.unwrap();
     assert_eq!(listed[0].dtype.as_deref(), Some("F8_E4M3"));
+}
+
+async fn sketches_of_an_earlier_scheme_are_known_and_replaced_by_those_of_a_later_one(db: Db) {
+    let file = file(&db.store, "model.safetensors", b"w").await;
+    let row = db.store.publish(publish(named("a/old"), vec![file])).await.unwrap();
+    let revision = row.revision.unwrap();
+    let look = |scheme: i32| Attach {
+        revision,
+        tensors: vec![tensor("w")],
+        sketches: vec![SketchRow { scheme, sum: 7.0, ..sketch(0) }],
+        signature: Some(SignatureRow { scheme, ..signature(0.5) }),
+        parameters: None,
+        notes: Vec::new(),
+        fence: None,
+    };
+
+    assert_eq!(db.store.outdated_sketches(2, 9).await.unwrap(), [("a/old".to_owned(), revision)]);
+    db.store.attach(look(1)).await.unwrap();
+    assert_ne!(db.store.sketches(revision).await.unwrap()[0].sketch.sum, 7.0, "nothing is newer");
+    db.store.attach(look(2)).await.unwrap();
+
+    assert!(db.store.outdated_sketches(2, 9).await.unwrap().is_empty());
+    let kept = db.store.sketches(revision).await.unwrap();
+    assert_eq!((kept.len(), kept[0].sketch.scheme, kept[0].sketch.sum), (1, 2, 7.0));
+    assert_eq!(db.store.signatures(&[revision]).await.unwrap()[0].1.scheme, 2);
 }
 
 async fn what_is_owed_to_weights_is_written_down_with_them(db: Db) {
