@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context as _, Result};
 use tempfile::TempDir;
 
-use crate::{Database, Server, Zoo, program, run, stemma};
+use crate::{Database, Server, Zoo, program, stemma, steps::run};
 
 const HOSTILE: &str = r#"{"id":"evil/card","tags":["base_model:finetune:mandoc/scribe-v1","<script>window.caught=1</script>"],"cardData":{"license":"<img src=x onerror=window.caught=2>"},"card":"---\nlicense: mit\n---\n# Hi\n<script>window.caught=3</script><img src=x onerror=\"window.caught=4\"><a href=\"javascript:window.caught=5\">x</a>"}"#;
 

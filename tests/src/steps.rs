@@ -29,7 +29,7 @@ pub async fn waiting_merge() -> Result<(Server, String)> {
     Ok((server, id))
 }
 
-fn run(command: &mut std::process::Command) -> Result<()> {
+pub(crate) fn run(command: &mut std::process::Command) -> Result<()> {
     let out = command.output()?;
     ensure!(out.status.success(), "{command:?}: {}", String::from_utf8_lossy(&out.stderr));
     Ok(())
