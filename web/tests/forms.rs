@@ -281,5 +281,5 @@ async fn estimates_of_a_comparison_lead_to_the_exact_numbers_and_these_stay_so()
     assert!(estimated.replace("&#38;", "&").contains(link), "{estimated}");
     assert!(!exact.contains("are estimates"), "{exact}");
     assert!(exact.contains("href=\"/compare/large/a...org/b?exact=true&#38;sort=max#tensors"), "{exact}");
-    assert!(exact.contains("/api/v1/diffs?a=large/a&#38;b=org/b&#38;exact=true"), "{exact}");
+    assert!(exact.contains("/api/v1/diffs?a=large%2Fa&#38;b=org%2Fb&#38;exact=true"), "{exact}");
 }

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use kernels::Dtype;
-use weights::{TensorInfo, TensorSource};
+use weights::TensorSource;
 
 use super::{Cells, DiffReport, Fact, Facts, Renamed, Side, compare, to_read};
 use crate::testing::{Fixture, model, noise};
@@ -181,6 +181,6 @@ fn sketches_give_distances_with_errors_that_hold_and_no_tensor_is_read() {
         let (estimate, value) = (told.totals.relative_l2.unwrap(), exact.totals.relative_l2.unwrap());
         assert!((estimate - value).abs() < 5.0 * told.totals.error.unwrap(), "{estimate} {value}");
     }
-    let rms: f64 = (off / count as f64).sqrt();
+    let rms = f64::sqrt(off / count);
     assert!((0.6..1.5).contains(&rms) && count == 32.0, "{rms} {count}");
 }
