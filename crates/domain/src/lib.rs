@@ -29,4 +29,4 @@ pub use licence::LicenceClass;
 pub use limits::Limits;
 pub use metadata::{DeclaredParent, Metadata, Note, shown_licence};
 pub use path::{BadPath, RelativePath, printable};
-pub use spelling::{distance, is_commit, nearest};
+pub use spelling::{alike, distance, is_commit, nearest};

@@ -5,6 +5,7 @@
 mod adapter;
 mod adapters;
 mod advisories;
+mod ancestor;
 mod applied;
 mod artefact;
 mod asking;
@@ -12,6 +13,7 @@ mod cancel;
 mod catalogue;
 mod comparable;
 mod contents;
+mod counted;
 mod devices;
 mod documents;
 mod dump;
@@ -84,17 +86,19 @@ pub use advisories::{
     Affected, AffectedModel, Descent, Filing, Threat, Threats, advised, advisories, advisories_of, advisory,
     affected, file_advisory, warned, withdraw_advisory,
 };
+pub use ancestor::{common_ancestor, lacking_base};
 pub use applied::{AppliedForecast, AppliedPlan, plan_apply, plan_stored_transfer};
 pub use artefact::{DiffFile, DiffForm, Form, write_diff};
 pub use cancel::{cancel, may_cancel};
 pub use catalogue::Catalogue;
 pub use comparable::comparable;
+pub use counted::ReadSoFar;
 pub use devices::{Devices, Found};
 pub use dump::{DumpReport, Noted, SkippedRow, import_dump};
 pub use error::Error;
 pub use evaluations::{evaluations, front_matter, front_matters};
 pub use faults::{beside, refused};
-pub use find::{FindQuery, Finds, after_kin, find, kin_cursor, typeahead};
+pub use find::{FindQuery, Finds, after_kin, find, kin_cursor, near_names, typeahead};
 pub use forecast::Forecast;
 pub use forests::Forests;
 pub use fsck::{Damage, Fsck, LeftOver, Place, fsck};

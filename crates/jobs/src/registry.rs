@@ -11,7 +11,7 @@ use store::Store;
 use tokio::sync::{Notify, Semaphore};
 
 use crate::{
-    Catalogue, Devices, Forests, Pulls, Pulse, Relatives, Reports, contents::Contents, output,
+    Catalogue, Devices, Forests, Pulls, Pulse, ReadSoFar, Relatives, Reports, contents::Contents, output,
     tokens::MovedTokens, workplace,
 };
 
@@ -59,6 +59,8 @@ pub struct Registry {
     pub devices: Devices,
     /// The job that works with this registry: what it opened is no longer read once it is stopped.
     pub pulse: Option<Pulse>,
+    /// Counts what is read for an answer that somebody waits for and watches.
+    pub read: Option<ReadSoFar>,
     /// Rung when a job is queued here, so a worker in this process starts at once.
     pub queued: Arc<Notify>,
 }
@@ -85,6 +87,7 @@ impl Registry {
             answering: Arc::new(Semaphore::new(limits.sparql_at_once)),
             devices: Devices::default(),
             pulse: None,
+            read: None,
             queued: Arc::new(Notify::new()),
         }
     }

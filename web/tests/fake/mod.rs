@@ -423,6 +423,7 @@ impl Source for Fake {
             "failed" => JobState::Failed,
             "begun" => JobState::Queued,
             "stopped" => JobState::Cancelled,
+            "done" => JobState::Succeeded,
             _ => JobState::Running,
         };
         Ok(Some(JobPage {

@@ -12,6 +12,7 @@ use jobs::{Access, ApplyPayload, DiffFile, DiffForm, DiffPayload, Form, Pin, Pul
 use super::{
     Context,
     derive::{self, applied, id_beside},
+    watched::watched,
 };
 use crate::{
     cli::{self, DiffArgs, DiffCommand, Writing},
@@ -38,7 +39,9 @@ pub async fn run(context: Context, args: DiffArgs) -> Result<(), Failure> {
         return share(&context, registry, (&asked, out)).await;
     }
     let form = asked.form;
-    let report = jobs::compare(&registry, &a, &b, &Access::Folders(Pin::Nothing)).await?;
+    let compare =
+        async |registry: &Registry| jobs::compare(registry, &a, &b, &Access::Folders(Pin::Nothing)).await;
+    let report = watched((&context, &registry), "comparing", compare).await?;
     let Some(out) = out else {
         print(&context, &report, None);
         return Ok(());

@@ -5,7 +5,7 @@ use std::path::Path;
 use analysis::lineage::{Sieve, SubtreeOptions};
 use domain::{Class, Limits};
 
-use super::Context;
+use super::{Context, find};
 use crate::{
     cli::{TreeArgs, TreeFormat},
     exit::Failure,
@@ -53,15 +53,13 @@ fn still_due(models: usize) -> String {
 /// Prints the tree around a model.
 pub async fn run(context: Context, args: TreeArgs) -> Result<(), Failure> {
     let TreeArgs { id, down, up, limit, filter, format } = args;
+    if context.json && !format.is_json() {
+        let told = "--json prints one JSON document; of --format there go with it json, graph, prov, cyclonedx and spdx";
+        return Err(Failure::usage(told));
+    }
     let sieve = Sieve::read([&filter.relation, &filter.licence, &filter.size]).map_err(jobs::refused)?;
     let registry = wiring::existing(&context.config).await?;
-    let Some(row) = registry.store.model_by_id(&id).await? else {
-        return Err(Failure::new(
-            "unknown_model",
-            Class::NotFound,
-            format!("`{id}` is not in this registry"),
-        ));
-    };
+    let row = find(&registry, &id).await?;
     let due = registry.store.due().await?.looks.len();
     if due > 0 && context.progress == Progress::Shown {
         eprintln!("{}", still_due(due));
