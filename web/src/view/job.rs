@@ -152,12 +152,6 @@ pub struct JobPage {
 }
 
 impl JobPage {
-    /// Where the merge that succeeded is taken up again.
-    pub(crate) fn recipe_again(&self) -> Option<String> {
-        let output = self.row.output.as_ref().filter(|_| self.row.state == JobState::Succeeded)?;
-        (self.row.kind == "merge_models").then(|| format!("/merges/new?from={}", super::encoded(output)))
-    }
-
     /// How long its last attempt took, once it is over.
     pub(crate) fn took(&self) -> Option<String> {
         let seconds = u64::try_from(self.row.finished_at? - self.started_at?).ok()?;

@@ -423,7 +423,6 @@ impl Source for Fake {
             "failed" => JobState::Failed,
             "begun" => JobState::Queued,
             "stopped" => JobState::Cancelled,
-            "done" => JobState::Succeeded,
             _ => JobState::Running,
         };
         Ok(Some(JobPage {
