@@ -165,6 +165,28 @@ fn picks(filter: &ModelFilter) -> Result<Vec<(Facet, String)>> {
         .collect())
 }
 
+/// What a request looks for, without the counts of facets.
+pub(crate) fn wanted(registry: &Registry, filter: ModelFilter) -> Result<FindQuery> {
+    let by_kinship = filter.sort.as_deref() == Some("kinship");
+    if by_kinship != filter.pin.is_some() {
+        let told = "`sort=kinship` goes with `pin`, the model that it is sorted by";
+        return Err(Problem::bad_request(told));
+    }
+    let tags =
+        filter.tag.iter().flat_map(|tags| tags.split(',')).map(str::trim).filter(|tag| !tag.is_empty());
+    Ok(FindQuery {
+        picks: picks(&filter)?,
+        tags: tags.map(str::to_owned).collect(),
+        order: order(filter.sort.as_deref().filter(|_| !by_kinship))?,
+        pin: filter.pin.filter(|_| by_kinship),
+        limit: page_size(registry, filter.limit)?,
+        text: filter.search,
+        org: filter.author,
+        cursor: filter.cursor,
+        ..FindQuery::default()
+    })
+}
+
 /// List or search models.
 #[utoipa::path(tag = "models", params(ModelFilter), responses((status = 200, body = ModelPage), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 #[get("/api/v1/models")]
@@ -177,26 +199,10 @@ pub async fn list_models(
     if let Some(tensor) = &filter.tensor {
         return holders(&request, &registry, (tensor, &filter)).await;
     }
-    let tags =
-        filter.tag.iter().flat_map(|tags| tags.split(',')).map(str::trim).filter(|tag| !tag.is_empty());
     let counted = filter.facets == Some(true);
     let by_kinship = filter.sort.as_deref() == Some("kinship");
-    if by_kinship != filter.pin.is_some() {
-        let told = "`sort=kinship` goes with `pin`, the model that it is sorted by";
-        return Err(Problem::bad_request(told));
-    }
-    let query = FindQuery {
-        picks: picks(&filter)?,
-        tags: tags.map(str::to_owned).collect(),
-        order: order(filter.sort.as_deref().filter(|_| !by_kinship))?,
-        pin: filter.pin.filter(|_| by_kinship),
-        limit: page_size(&registry, filter.limit)?,
-        values: if counted { VALUES } else { 0 },
-        text: filter.search,
-        org: filter.author,
-        cursor: filter.cursor,
-        ..FindQuery::default()
-    };
+    let query = wanted(&registry, filter)?;
+    let query = FindQuery { values: if counted { VALUES } else { 0 }, ..query };
     let found = jobs::find(&registry, query).await?;
     let facets = found.facets.into_iter().map(|counts| FacetView {
         facet: counts.facet.as_str().to_owned(),

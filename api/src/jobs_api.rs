@@ -81,6 +81,11 @@ impl From<JobRow> for JobView {
 }
 
 impl JobView {
+    /// The job with its request and its log.
+    pub fn with_log(row: JobRow, log: Vec<LogLine>) -> Self {
+        Self { log: Some(log), ..Self::whole(row) }
+    }
+
     /// The job with the request it was made from.
     fn whole(mut row: JobRow) -> Self {
         let request = Some(row.payload.take());
@@ -160,7 +165,7 @@ pub async fn find(registry: &Registry, id: &str) -> Result<JobRow> {
 pub async fn get_job(registry: Seen, id: web::Path<String>) -> Result<HttpResponse> {
     let job = find(&registry, &id).await?;
     let log = registry.store.job_log(&job.id, LINES).await?;
-    Ok(HttpResponse::Ok().json(JobView { log: Some(log), ..JobView::whole(job) }))
+    Ok(HttpResponse::Ok().json(JobView::with_log(job, log)))
 }
 
 /// Ask for the same once more, as a new job, after a job of any kind failed or was cancelled.

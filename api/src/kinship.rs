@@ -19,14 +19,15 @@ use crate::seen::Seen;
 
 /// Kinship of models against a base.
 ///
-/// `of` is repeated once a model (`models=a,b` also works). Cosine and Pearson compare weight deltas and need `base`.
+/// `of` is repeated once a model (`models=a,b` also works). Cosine and Pearson compare weight deltas and need `base`; without it
+/// `warnings` names the nearest model from which all of them descend, which `base=auto` takes.
 /// `measure` limits the answer to some measures; `format=csv` gives the matrix of one as CSV, with `per_part` one line a part; where the values are estimated
 /// their standard errors stand behind them, and with `per_layer`, `per_module` and `per_tensor` the parts follow the whole.
 /// Models of which less than 90 % of the weights can be compared are refused (`too_little_in_common`, with what is left out),
 /// unless `partial=true`; `coverage.share` says how much was. Of three or more models those that cannot be compared, as they
 /// have no weights here or another architecture, stand last with `null` in every matrix, and `left_out` says why.
 #[utoipa::path(tag = "kinship",
-    params(("of" = Vec<String>, Query, description = "models, two or more"), ("base" = Option<String>, Query),
+    params(("of" = Vec<String>, Query, description = "models, two or more"), ("base" = Option<String>, Query, description = "what deltas are taken against; `auto` is the nearest model from which all of them descend"),
         ("measure" = Option<String>, Query, description = "cosine (cs), pearson (pcc), euclidean (ed); several with commas, or the parameter repeated"),
         ("partial" = Option<bool>, Query, description = "true compares what there is, however little"),
         ("per_layer" = Option<bool>, Query, description = "also a matrix for every layer, in `layers`"),
@@ -59,6 +60,7 @@ pub async fn get_kinship(request: HttpRequest, registry: Seen) -> Result<HttpRes
     if !measures.is_empty() {
         report = report.only(&measures);
     }
+    report.warnings.extend(jobs::lacking_base(&registry, &report, "base=").await?);
     let mut body = json!(report);
     if let Some(fields) = body.as_object_mut() {
         fields.retain(|field, _| {

@@ -2,6 +2,7 @@
 
 mod adapters;
 mod advisories;
+mod arrivals;
 mod body;
 mod catalogue;
 mod children;
@@ -46,7 +47,9 @@ use actix_web::web::{self, JsonConfig, PathConfig, QueryConfig, ServiceConfig};
 
 pub use edges::{ContradictionView, EdgeList};
 pub use job_events::Leaving;
+pub use jobs_api::JobView;
 pub use lineage::LineageView;
+pub use models::ModelSummary;
 pub use openapi::{document, document_for};
 pub use relatives::RelativesView;
 pub use reports::LicenceView;
@@ -70,6 +73,7 @@ pub fn configure(cfg: &mut ServiceConfig, limits: &domain::Limits, doors: http::
         .service(contents::get_manifest)
         .service(compare::compare_revisions)
         .service(upload::upload_model)
+        .service(arrivals::get_arrivals)
         .service(advisories::list_advisories)
         .service(advisories::file_advisory)
         .service(advisories::get_feed)

@@ -159,6 +159,28 @@ fn every_page_of_the_documentation_is_linked_from_the_readme() {
 }
 
 #[test]
+fn templates_do_no_arithmetic() {
+    let mut templates = Vec::new();
+    for folder in ["parts", "pages"] {
+        let entries = fs_err::read_dir(root().join("templates").join(folder)).unwrap();
+        templates.extend(entries.map(|entry| entry.unwrap().path()));
+    }
+    let mut wrong = Vec::new();
+    for path in templates {
+        let text = fs_err::read_to_string(&path).unwrap();
+        for part in text.split("{{").skip(1).filter_map(|part| part.split("}}").next()) {
+            // Between quotes stands text.
+            let code: String = part.split('"').step_by(2).collect();
+            if [" + ", " - ", " * ", " / ", " % "].iter().any(|sign| code.contains(sign)) {
+                wrong.push(format!("{}: {part}", relative(&path)));
+            }
+        }
+    }
+
+    assert!(wrong.is_empty(), "let the page do these:\n{}", wrong.join("\n"));
+}
+
+#[test]
 fn no_source_file_is_too_long() {
     let long: Vec<String> = rust_files(&root())
         .unwrap()

@@ -127,7 +127,7 @@ async fn a_tree_is_filtered_by_chips_and_a_transfer_is_looked_at_before_it_is_ma
         click(&browser, "#tree a[data-opens] text").await?;
         arrived(&browser, "#tree-told", "86 models drawn, 45 more below them").await?;
         ensure!(browser.current_url().await?.query().is_some_and(|query| query.contains("open=")));
-        for link in ["a[data-permanent]", "#tree-files a", "#narrow a"] {
+        for link in ["a[data-view]", "#tree-files a", "#narrow a"] {
             let href = browser.find(By::Css(link)).await?.attr("href").await?.unwrap_or_default();
             ensure!(href.contains("open="), "{link} leads to the tree before: {href}");
         }

@@ -8,6 +8,7 @@ mod assets;
 mod caller;
 mod card;
 mod form;
+mod limits;
 mod pages;
 mod routes;
 mod shallow;

@@ -70,6 +70,7 @@ pub fn configure(config: &mut web::ServiceConfig) {
         .route("/{name}/blob/{place:.+}", web::get().to(pages::file::show))
         .route("/{name}/compare/{range:.*}", web::get().to(pages::revisions::show))
         .route("/{org}/{name}/compare/{range:.*}", web::get().to(pages::revisions::show))
+        .route("/{org}/{name}/badge.svg", web::get().to(pages::badge::show))
         .route("/{org}/{name}/children", web::get().to(pages::children::show))
         .route("/{org}/{name}/icicle", web::get().to(pages::icicle::show))
         .route("/{org}/{name}/kin", web::get().to(pages::kin::show))

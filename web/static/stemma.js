@@ -262,7 +262,7 @@ for (const kind of ["mouseover", "focusin"]) {
 }
 
 // A group opens in place, and the address and what else holds it say so; the focus goes to what is new.
-const lasting = document.querySelector("a[data-permanent]");
+const lasting = document.querySelector("a[data-view]");
 const family = document.getElementById("tree");
 family?.parentElement.addEventListener("click", async (event) => {
   const link = event.target.closest("a[data-opens]");
@@ -287,7 +287,7 @@ family?.parentElement.addEventListener("click", async (event) => {
     if (old.matches("details")) fresh.open = old.open;
     old.replaceWith(fresh);
   }
-  if (lasting) lasting.href = page.querySelector("a[data-permanent]").href;
+  if (lasting) lasting.href = page.querySelector("a[data-view]").href;
   history.replaceState(null, "", href);
   const frame = document.querySelector("#tree .scroll");
   Object.assign(frame, { scrollLeft, scrollTop });

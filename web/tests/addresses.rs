@@ -146,7 +146,7 @@ async fn no_text_from_outside_becomes_markup() {
 }
 
 #[actix_web::test]
-async fn comparisons_and_trees_have_a_permanent_link() {
+async fn a_permanent_link_names_the_contents_and_a_link_to_a_tree_says_it_is_none() {
     let (_, _, compared) = get("/compare/org/a...org/b").await;
     let (_, _, tree) = get("/org/name/lineage?relation=merge").await;
 
@@ -155,6 +155,11 @@ async fn comparisons_and_trees_have_a_permanent_link() {
         compared.contains("/compare/org/a@sha256%3A") && compared.contains("...org/b@sha256%3A"),
         "{compared}"
     );
-    let link = "/org/name/lineage?up=all&#38;down=1&#38;relation=merge\" data-permanent";
-    assert!(tree.contains(link), "{tree}");
+    let (_, _, kinship) = get("/kinship?of=org/a&of=org/b&base=org/c&measure=cosine").await;
+    let link = "/org/name/lineage?up=all&#38;down=1&#38;relation=merge\" data-view>Link to this view";
+    assert!(tree.contains(link) && !tree.contains("data-permanent"), "{tree}");
+    let link = kinship.split("\" data-permanent").next().unwrap().rsplit('"').next().unwrap();
+    for part in ["of=org%2Fa%40sha256%3A3f9a", "of=org%2Fb%40sha256%3A", "base=org%2Fc%40sha256%3A"] {
+        assert!(link.contains(part), "{part} is not in {link}");
+    }
 }

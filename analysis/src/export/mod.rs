@@ -1,6 +1,7 @@
 //! Family trees in other tools' formats: graph drawings, phylogenetics, provenance and bills of materials.
 
 mod advisory;
+mod arrivals;
 mod csv;
 mod cyclonedx;
 mod dot;
@@ -15,6 +16,7 @@ mod spdx;
 mod tests;
 
 pub use advisory::{Advisory, Feed, atom, json_feed, osv};
+pub use arrivals::{Arrival, arrivals};
 pub use csv::cell as csv_cell;
 pub use pedigree::{Descent, File, Metric, Model, Pedigree};
 pub use purl::{agent_iri, agent_named, model_iri, model_named};

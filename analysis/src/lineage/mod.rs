@@ -1,5 +1,6 @@
 //! Family trees from declared lineage: claims read from metadata, and the forest they make.
 
+mod addressed;
 mod claims;
 mod cycles;
 mod dates;
@@ -27,6 +28,7 @@ mod walk;
 #[cfg(test)]
 mod forest_tests;
 
+pub use addressed::{Addressed, addressed};
 pub use claims::claims;
 pub use dates::Late;
 pub use forest::{Family, Forest, ForestBuilder, ForestEdge, Link, NamedEdges, Node, Shown, Standing};

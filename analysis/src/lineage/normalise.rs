@@ -2,7 +2,7 @@
 
 use domain::RepoId;
 
-const HOSTS: [&str; 4] = ["huggingface.co/", "www.huggingface.co/", "hf.co/", "www.hf.co/"];
+pub(super) const HOSTS: [&str; 4] = ["huggingface.co/", "www.huggingface.co/", "hf.co/", "www.hf.co/"];
 /// Words found where an id should stand.
 const WORDS: [&str; 14] = [
     "merge",

@@ -29,6 +29,7 @@ use utoipa_swagger_ui::SwaggerUi;
         crate::contents::get_manifest,
         crate::compare::compare_revisions,
         crate::upload::upload_model,
+        crate::arrivals::get_arrivals,
         crate::advisories::list_advisories,
         crate::advisories::file_advisory,
         crate::advisories::get_feed,

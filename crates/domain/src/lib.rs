@@ -35,4 +35,4 @@ pub use licence::LicenceClass;
 pub use limits::{Limits, RATE_SECONDS};
 pub use metadata::{DeclaredParent, Metadata, Note, shown_licence};
 pub use path::{BadPath, RelativePath, printable};
-pub use spelling::{distance, is_commit, nearest};
+pub use spelling::{alike, distance, is_commit, nearest};

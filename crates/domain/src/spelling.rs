@@ -1,5 +1,7 @@
 //! Texts as they are written: how far one is from another, which word is meant, and whether one is a commit's id.
 
+use std::collections::BTreeSet;
+
 /// Letters to add, drop, change or swap with a neighbour to get from one word to the other, in bytes.
 pub fn distance(from: &str, to: &str) -> usize {
     let (from, to) = (from.as_bytes(), to.as_bytes());
@@ -30,6 +32,18 @@ pub fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
     (near.0 <= 1 + word.len().max(near.1.len()) / 3).then_some(near.1)
 }
 
+/// Whether a name may have been meant by a word: most of what is written in either is in both. Three letters in a long
+/// name are no likeness.
+pub fn alike(word: &str, name: &str) -> bool {
+    let threes = |text: &str| -> BTreeSet<Vec<char>> {
+        let letters: Vec<char> = text.to_lowercase().chars().collect();
+        letters.windows(3.min(letters.len().max(1))).map(<[char]>::to_vec).collect()
+    };
+    let (word, name) = (threes(word), threes(name));
+    let both = word.intersection(&name).count();
+    both > 0 && 2 * both >= word.len().min(name.len())
+}
+
 /// Whether a text is a commit's id as git writes it: 40 hex digits.
 pub fn is_commit(text: &str) -> bool {
     text.len() == 40 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
@@ -51,6 +65,15 @@ mod tests {
         for (a, b, expected) in words {
             assert_eq!([distance(a, b), distance(b, a)], [expected; 2], "{a} {b}");
         }
+    }
+
+    #[test]
+    fn a_misspelt_name_is_like_what_was_meant_and_a_stranger_with_three_letters_of_it_is_not() {
+        let meant = "scribe-v1";
+
+        assert!(alike("scribe", meant) && alike("scribe-v2", meant) && alike("Scrible-v1", meant));
+        assert!(!alike("described-image", "ribbon-classifier"));
+        assert!(!alike("no-such-model", "modest-net-of-all"));
     }
 
     #[test]

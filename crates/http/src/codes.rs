@@ -256,6 +256,11 @@ pub const CODES: &[Code] = &[
     ),
     code("usage", 422, "The command line is incomplete."),
     code(
+        "usage",
+        400,
+        "A command was called with arguments that it does not take, or without some that it needs.",
+    ),
+    code(
         "values_too_large",
         422,
         "Computed values leave the range of their number format; lower λ or the weights, or take a wider format.",

@@ -3,14 +3,16 @@
 use analysis::kinship::{LeftOut, Report};
 use domain::{Class, Fault as _};
 
-use crate::{Error, KinshipQuery, Reading, Registry, kinship};
+use crate::{Error, KinshipQuery, Reading, Registry, ancestor, kinship};
 
 /// [`kinship`] of all the models; where three or more are named and not all can be compared, of at least two that can be, with
-/// the reasons of the others: no weights, another architecture, or too little in common.
+/// the reasons of the others: no weights, another architecture, or too little in common. The base `auto` is the nearest common
+/// ancestor.
 ///
 /// # Errors
 /// As [`kinship`], where fewer than two can be compared, and for a model that is not there.
 pub async fn comparable(registry: &Registry, query: KinshipQuery) -> Result<(Report, Vec<LeftOut>), Error> {
+    let query = ancestor::settled(registry, query).await?;
     let error = match kinship(registry, query.clone()).await {
         Ok(report) => return Ok((report, Vec::new())),
         Err(error) => error,

@@ -2,11 +2,17 @@
 
 use std::collections::HashMap;
 
-use analysis::catalogue::{After, Answer, Facet, FacetCounts, Filter, Order, Wanted};
+use analysis::{
+    catalogue::{After, Answer, Facet, FacetCounts, Filter, Order, Wanted},
+    lineage::addressed,
+};
 use domain::Relation;
 use store::{ModelRow, SearchQuery, Sort};
 
 use crate::{Error, Registry, pinned};
+
+/// Names that may have been meant.
+const NEAR: usize = 8;
 
 /// What to find.
 #[derive(Debug, Clone, Default)]
@@ -107,7 +113,8 @@ impl FindQuery {
 /// # Errors
 /// [`store::Error::BadCursor`], [`store::Error::SearchTooLong`]; [`Error::IndexPending`] where only the index could
 /// answer; when the database cannot be read.
-pub async fn find(registry: &Registry, query: FindQuery) -> Result<Finds, Error> {
+pub async fn find(registry: &Registry, mut query: FindQuery) -> Result<Finds, Error> {
+    query.text = query.text.map(bare);
     let plain = query.plain();
     plain.fits(&registry.limits)?;
     let most = registry.limits.search_bytes;
@@ -167,6 +174,29 @@ pub async fn find(registry: &Registry, query: FindQuery) -> Result<Finds, Error>
     Ok(Finds { rows, next, total: Some(total), facets, kinship: HashMap::new() })
 }
 
+/// What is looked for: of a pasted address, the model that it is of.
+fn bare(text: String) -> String {
+    addressed(&text).map_or(text, |of| of.id.to_string())
+}
+
+/// The names that may have been meant by one that nobody has, the most fitting first.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn near_names(registry: &Registry, name: &str) -> Result<Vec<String>, Error> {
+    let short = last_part(name);
+    let near = match typeahead(registry, short, NEAR).await {
+        // A part that is too long for a search has no neighbours.
+        Err(Error::Store(store::Error::SearchTooLong { .. })) => Vec::new(),
+        near => near?,
+    };
+    Ok(near.into_iter().map(|row| row.name).filter(|near| domain::alike(short, last_part(near))).collect())
+}
+
+fn last_part(name: &str) -> &str {
+    name.rsplit_once('/').map_or(name, |(_, short)| short)
+}
+
 /// The models that somebody declared to be children of `parent`, by this relation where one is given.
 async fn children(registry: &Registry, parent: &str, relation: Option<Relation>) -> Result<Vec<i64>, Error> {
     let Some(parent) = registry.store.model_by_id(parent).await? else { return Ok(Vec::new()) };
@@ -192,7 +222,7 @@ pub fn kin_cursor(cursor: &str) -> Result<(i64, i64), Error> {
 /// # Errors
 /// [`store::Error::SearchTooLong`]; when the database cannot be read.
 pub async fn typeahead(registry: &Registry, text: &str, most: usize) -> Result<Vec<ModelRow>, Error> {
-    let (text, most) = (text.to_owned(), most.min(100));
+    let (text, most) = (bare(text.to_owned()), most.min(100));
     SearchQuery { text: Some(text.clone()), ..SearchQuery::default() }.fits(&registry.limits)?;
     let Some(index) = registry.catalogue.current().await? else { return Ok(Vec::new()) };
     let ids = tokio::task::spawn_blocking(move || index.suggest(&text, most)).await?;

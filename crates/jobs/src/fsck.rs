@@ -121,6 +121,7 @@ async fn compare(registry: &Registry, digest: Digest, report: &mut Fsck) -> Resu
         before = look;
     };
     if let Some(bytes) = compared {
+        registry.read.iter().for_each(|read| read.add(bytes));
         report.files += 1;
         report.bytes += bytes;
     }

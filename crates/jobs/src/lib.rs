@@ -5,6 +5,7 @@
 mod adapter;
 mod adapters;
 mod advisories;
+mod ancestor;
 mod applied;
 mod artefact;
 mod asking;
@@ -13,6 +14,7 @@ mod catalogue;
 mod comparable;
 mod compared;
 mod contents;
+mod counted;
 mod devices;
 mod documents;
 mod doubts;
@@ -94,18 +96,20 @@ pub use advisories::{
     Affected, AffectedModel, Descent, Filing, Threat, Threats, advised, advisories, advisories_of, advisory,
     affected, file_advisory, warned, withdraw_advisory,
 };
+pub use ancestor::{common_ancestor, lacking_base};
 pub use applied::{AppliedForecast, AppliedPlan, plan_apply, plan_stored_transfer};
 pub use artefact::{DiffFile, DiffForm, Form, write_diff};
 pub use cancel::{cancel, may_cancel};
 pub use catalogue::Catalogue;
 pub use comparable::comparable;
 pub use compared::{Compared, compare};
+pub use counted::ReadSoFar;
 pub use devices::{Devices, Found};
 pub use dump::{DumpReport, Noted, SkippedRow, import_dump};
 pub use error::Error;
 pub use evaluations::{eval_results, evaluations, front_matter, front_matters};
 pub use faults::{beside, refused};
-pub use find::{FindQuery, Finds, after_kin, find, kin_cursor, typeahead};
+pub use find::{FindQuery, Finds, after_kin, find, kin_cursor, near_names, typeahead};
 pub use forecast::Forecast;
 pub use foreseen::{Foreseen, foreseen};
 pub use forests::Forests;

@@ -14,8 +14,7 @@ use crate::{
     local::{open_file, open_folder},
     member::{Choice, Named, is_file, is_recipe, labelled, on_disk},
     planned::{Planned, open_recipe},
-    remote,
-    watched::Watched,
+    remote, watched,
 };
 
 /// A model opened for reading, with what its derived models inherit.
@@ -209,9 +208,7 @@ pub(crate) async fn open_whole(registry: &Registry, name: &str, access: &Access)
 /// A model as it is stored, adapters not applied.
 pub(crate) async fn open_stored(registry: &Registry, name: &str, access: &Access) -> Result<Operand, Error> {
     let opened = open_unwatched(registry, name, access).await?;
-    let Some(pulse) = registry.pulse.clone() else { return Ok(opened) };
-    let source = Arc::new(Watched { source: opened.source, pulse });
-    Ok(Operand { source, ..opened })
+    Ok(Operand { source: watched::over(registry, opened.source), ..opened })
 }
 
 async fn open_unwatched(registry: &Registry, name: &str, access: &Access) -> Result<Operand, Error> {

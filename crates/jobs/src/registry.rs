@@ -11,8 +11,8 @@ use store::Store;
 use tokio::sync::{Notify, Semaphore};
 
 use crate::{
-    Catalogue, Devices, Forests, Pulls, Pulse, Relatives, Reports, compared::Compared, contents::Contents,
-    output, tokens::MovedTokens, turns::Turns, workplace,
+    Catalogue, Devices, Forests, Pulls, Pulse, ReadSoFar, Relatives, Reports, compared::Compared,
+    contents::Contents, output, tokens::MovedTokens, turns::Turns, workplace,
 };
 
 /// Seconds between two looks for stored blobs that nothing names.
@@ -67,6 +67,8 @@ pub struct Registry {
     pub turns: Turns,
     /// How many recipes are being opened, each named by the one before.
     pub within: usize,
+    /// Counts what is read for an answer that somebody waits for and watches.
+    pub read: Option<ReadSoFar>,
     /// Rung when a job is queued here, so a worker in this process starts at once.
     pub queued: Arc<Notify>,
 }
@@ -97,6 +99,7 @@ impl Registry {
             pulse: None,
             turns: Turns::default(),
             within: 0,
+            read: None,
             queued: Arc::new(Notify::new()),
         }
     }

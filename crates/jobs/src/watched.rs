@@ -4,12 +4,23 @@ use std::sync::Arc;
 
 use weights::{Error, TensorSource};
 
-use crate::worker::Pulse;
+use crate::{Registry, counted::Counted, worker::Pulse};
+
+/// A source that is read for `registry`: by a job that may be stopped, or for somebody who watches how much is read.
+pub(crate) fn over(registry: &Registry, mut source: Arc<dyn TensorSource>) -> Arc<dyn TensorSource> {
+    if let Some(read) = registry.read.clone() {
+        source = Arc::new(Counted { source, read });
+    }
+    match registry.pulse.clone() {
+        Some(pulse) => Arc::new(Watched { source, pulse }),
+        None => source,
+    }
+}
 
 /// Passes every read on until the pulse is stopped.
-pub(crate) struct Watched {
-    pub(crate) source: Arc<dyn TensorSource>,
-    pub(crate) pulse: Pulse,
+struct Watched {
+    source: Arc<dyn TensorSource>,
+    pulse: Pulse,
 }
 
 impl Watched {

@@ -3,8 +3,10 @@
 mod artefacts;
 mod descent;
 mod formats;
+mod lists;
 mod making;
 mod mergekit;
+mod named;
 mod people;
 mod search;
 mod trust;
@@ -18,6 +20,7 @@ use jobs::Subject;
 pub use artefacts::{AdapterCommand, BakeArgs, DiffArgs, DiffCommand, DiffForm, ExtractArgs};
 pub use descent::{KinshipArgs, LineageArgs, TreeArgs};
 pub use formats::{LineageFormat, ReportFormat, TreeFilter, TreeFormat, subject};
+pub use lists::{JobsArgs, ModelsArgs};
 pub use making::{
     MergeArgs, Target, TransferArgs, TransferOptions, TransplantArgs, TransplantOptions, Writing,
 };
@@ -121,6 +124,10 @@ pub enum Command {
         #[command(subcommand)]
         command: WatchCommand,
     },
+    /// Models of the registry: all, or those whose name holds the words.
+    Models(ModelsArgs),
+    /// Jobs, newest first, or one of them with its log.
+    Jobs(JobsArgs),
     /// The family tree around a model.
     Tree(TreeArgs),
     /// Who descends from whom, recovered from weights: checkpoint folders, folders of them, ids.
@@ -150,11 +157,13 @@ pub enum Command {
     /// A model's licence against those of all its ancestors. Indicative only.
     Licence {
         /// A model of the registry, org/name, or a checkpoint folder, as it would be there.
+        #[arg(value_parser = named::model)]
         id: String,
     },
     /// Versions derived from what changed along a model's line of descent.
     Versions {
         /// A model of the registry, org/name.
+        #[arg(value_parser = named::id)]
         id: String,
     },
     /// Statistics of the whole registry: traits, mutation, drift, families, licences or names.
@@ -169,11 +178,13 @@ pub enum Command {
     /// How a model was made by Stemma: recipe, inputs, tensors, warnings; of one of the registry also times (JSON).
     Provenance {
         /// An id, or the folder that a merge or a transfer wrote.
+        #[arg(value_parser = named::id)]
         id: String,
     },
     /// Every file of a model with size, SHA-256, address and tensors (JSON).
     Manifest {
         /// A model of the registry, org/name, or a checkpoint folder.
+        #[arg(value_parser = named::model)]
         id: String,
         /// A branch, a tag, a commit or a digest [default: main].
         #[arg(long)]
@@ -184,6 +195,7 @@ pub enum Command {
     /// The models whose weights are nearest to a model (an id, a checkpoint folder, or the recipe of a merge).
     Relatives {
         /// An id, or a checkpoint folder.
+        #[arg(value_parser = named::model)]
         id: String,
         /// How many.
         #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=100))]
@@ -211,9 +223,10 @@ pub enum Command {
     /// Partners to merge a model with, by kinship: a hint, not a measurement of quality.
     Suggest {
         /// An id, or a checkpoint folder.
+        #[arg(value_parser = named::model)]
         model: String,
         /// The base that deltas are taken against.
-        #[arg(long)]
+        #[arg(long, value_parser = named::model)]
         base: String,
         /// How many.
         #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=100))]
@@ -242,7 +255,7 @@ pub enum ImportCommand {
     /// Models of the configured Hub, or of another Stemma that it is.
     Hub {
         /// org/name, or org/name@revision.
-        #[arg(required_unless_present = "author")]
+        #[arg(required_unless_present = "author", value_parser = named::model)]
         ids: Vec<String>,
         /// And what of this user's or organisation's models is new or has changed.
         #[arg(long)]

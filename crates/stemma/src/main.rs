@@ -33,8 +33,15 @@ fn main() -> ExitCode {
                 && let Some(ContextValue::String(option)) = error.get(ContextKind::InvalidArg)
                 && let Some(told) = cli::explained(option)
             {
-                eprintln!("error: `{option}` of mergekit-yaml is not an option here: {told}");
+                let told = format!("`{option}` of mergekit-yaml is not an option here: {told}");
+                if asks_for_json() {
+                    return exit::report(&exit::Failure::usage(told), output::Form::Json);
+                }
+                eprintln!("error: {told}");
                 return ExitCode::from(2);
+            }
+            if error.use_stderr() && asks_for_json() {
+                return exit::report(&exit::Failure::of_arguments(&error), output::Form::Json);
             }
             error.exit();
         }
@@ -57,4 +64,9 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => exit::report(&error, form),
     }
+}
+
+/// Whether answers are to be JSON, before the arguments could be read.
+fn asks_for_json() -> bool {
+    std::env::args_os().skip(1).take_while(|word| word != "--").any(|word| word == "--json")
 }

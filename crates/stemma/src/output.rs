@@ -93,6 +93,16 @@ pub fn bar(progress: Progress, what: &str) -> ProgressBar {
     ProgressBar::new(0).with_style(style).with_message(what.to_owned())
 }
 
+/// How many bytes were read of nobody knows how many, hidden unless stderr is a terminal.
+pub fn meter(progress: Progress, what: &str) -> ProgressBar {
+    if progress == Progress::Hidden || !io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("{spinner} {msg} {bytes} read {bytes_per_sec} {elapsed}")
+        .unwrap_or_else(|_| ProgressStyle::default_spinner());
+    ProgressBar::new_spinner().with_style(style).with_message(what.to_owned())
+}
+
 /// A share in per cent, never rounded up to all of it.
 pub fn share(share: f64) -> String {
     format!("{:.1}\u{a0}%", (share * 1_000.0).floor() / 10.0)

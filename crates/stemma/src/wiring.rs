@@ -8,7 +8,7 @@ use jobs::{Devices, Foreseen, Pulling, Registry};
 use kernels::device::Device;
 use store::{ModelRow, Store};
 
-use crate::{config::Config, exit::Failure};
+use crate::{commands, config::Config, exit::Failure};
 
 /// Opens (and migrates) the registry.
 ///
@@ -71,9 +71,7 @@ pub async fn named(config: &Config, name: &str) -> Result<Named, Failure> {
         return Ok(Named::Folder(Box::new(found)));
     }
     let registry = existing(config).await?;
-    let row = registry.store.model_by_id(name).await?.ok_or_else(|| {
-        Failure::new("unknown_model", Class::NotFound, format!("`{name}` is not in this registry"))
-    })?;
+    let row = commands::find(&registry, name).await?;
     Ok(Named::Registered(Box::new((registry, row))))
 }
 

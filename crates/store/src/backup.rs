@@ -80,6 +80,9 @@ impl Folder {
     }
 }
 
+/// Hears how many bytes were copied since it last heard.
+pub type Heard<'a> = &'a (dyn Fn(u64) + Sync);
+
 impl Store {
     /// Copies the registry into a folder while it is in use. What the folder has is not copied again; its database is
     /// replaced at the end, in one step. After a broken-off copy the same call completes it.
@@ -88,13 +91,21 @@ impl Store {
     /// [`Error::NotSqlite`], [`Error::BackupBusy`]; when anything cannot be read or written. Blobs that are damaged
     /// are in the report, and everything else is copied.
     pub async fn back_up(&self, folder: &Path, extent: Extent) -> Result<Copied> {
+        self.back_up_heard(folder, extent, &|_| ()).await
+    }
+
+    /// [`Self::back_up`] that tells of each block of blobs how many bytes it has.
+    ///
+    /// # Errors
+    /// As [`Self::back_up`].
+    pub async fn back_up_heard(&self, folder: &Path, extent: Extent, heard: Heard<'_>) -> Result<Copied> {
         if extent == Extent::Whole && self.backend() != DbBackend::Sqlite {
             return Err(Error::NotSqlite("`pg_dump` copies it; then `stemma backup --blobs-only` the blobs"));
         }
         let folder = Folder::take(folder)?;
         let mut copied = Copied::default();
         if extent == Extent::Blobs {
-            self.copy_blobs(self.db(), &folder, &mut copied).await?;
+            self.copy_blobs(self.db(), (&folder, heard), &mut copied).await?;
             return Ok(copied);
         }
         let staged = folder.root.join("staging").join(DATABASE);
@@ -107,7 +118,7 @@ impl Store {
             let place = staged.display().to_string().replace('\'', "''");
             self.db().execute_unprepared(&format!("VACUUM INTO '{place}'")).await?;
             let copy = unchanging(&staged).await?;
-            let done = self.copy_blobs(&copy, &folder, &mut copied).await;
+            let done = self.copy_blobs(&copy, (&folder, heard), &mut copied).await;
             copy.close().await?;
             done?;
             copied.known = copied.known.saturating_sub(earlier);
@@ -129,7 +140,7 @@ impl Store {
     async fn copy_blobs(
         &self,
         db: &impl ConnectionTrait,
-        folder: &Folder,
+        (folder, heard): (&Folder, Heard<'_>),
         copied: &mut Copied,
     ) -> Result<()> {
         let mut after = String::new();
@@ -144,7 +155,10 @@ impl Store {
                     continue;
                 }
                 let put = match self.stream(&digest, 0..u64::MAX).await {
-                    Ok(stream) => put(&folder.root, &digest, stream).await,
+                    Ok(stream) => {
+                        let stream = stream.inspect_ok(|block| heard(block.len() as u64)).boxed();
+                        put(&folder.root, &digest, stream).await
+                    }
                     Err(error) => Err(error),
                 };
                 match put {
@@ -165,7 +179,19 @@ impl Store {
 /// # Errors
 /// [`Error::NotSqlite`], [`Error::NoBackup`]; [`Error::NotEmpty`] where there is a database already; when anything cannot
 /// be read or written. Blobs that the copy lacks, or has damaged, are in the report, and everything else is restored.
-pub async fn restore(folder: &Path, (database, blobs): (&str, &str), extent: Extent) -> Result<Copied> {
+pub async fn restore(folder: &Path, places: (&str, &str), extent: Extent) -> Result<Copied> {
+    restore_heard(folder, places, (extent, &|_| ())).await
+}
+
+/// [`restore`] that tells of each block of blobs how many bytes it has.
+///
+/// # Errors
+/// As [`restore`].
+pub async fn restore_heard(
+    folder: &Path,
+    (database, blobs): (&str, &str),
+    (extent, heard): (Extent, Heard<'_>),
+) -> Result<Copied> {
     let mut copied = Copied::default();
     if extent == Extent::Blobs {
         let source = Blobs::Local(folder.to_owned());
@@ -175,7 +201,7 @@ pub async fn restore(folder: &Path, (database, blobs): (&str, &str), extent: Ext
         let target = Blobs::open(blobs)?;
         let mut listed = source.listed();
         while let Some(blob) = listed.try_next().await? {
-            bring_back(&target, (folder, &blob.digest), &mut copied).await?;
+            bring_back((&target, heard), (folder, &blob.digest), &mut copied).await?;
         }
         return Ok(copied);
     }
@@ -201,7 +227,7 @@ pub async fn restore(folder: &Path, (database, blobs): (&str, &str), extent: Ext
     let staged = path.with_extension("restoring");
     fs_err::copy(&source, &staged)?;
     let copy = unchanging(&staged).await?;
-    let done = bring_all_back(&copy, (folder, &target), &mut copied).await;
+    let done = bring_all_back(&copy, (folder, &target, heard), &mut copied).await;
     copy.close().await?;
     done?;
     settle(&staged, &path).await?;
@@ -211,7 +237,7 @@ pub async fn restore(folder: &Path, (database, blobs): (&str, &str), extent: Ext
 /// Brings the blobs back that a copy of the database names, after a look at the copy itself.
 async fn bring_all_back(
     copy: &DatabaseConnection,
-    (folder, target): (&Path, &Blobs),
+    (folder, target, heard): (&Path, &Blobs, Heard<'_>),
     copied: &mut Copied,
 ) -> Result<()> {
     let row = sql::one(copy, "PRAGMA quick_check(1)", Params::default()).await?;
@@ -225,13 +251,17 @@ async fn bring_all_back(
         let Some(last) = digests.last() else { return Ok(()) };
         after = last.to_string();
         for digest in digests {
-            bring_back(target, (folder, &digest), copied).await?;
+            bring_back((target, heard), (folder, &digest), copied).await?;
         }
     }
 }
 
 /// Puts a blob of a copy where it belongs, unless it is there and whole; of a bucket's objects the size is compared.
-async fn bring_back(target: &Blobs, (folder, digest): (&Path, &Digest), copied: &mut Copied) -> Result<()> {
+async fn bring_back(
+    (target, heard): (&Blobs, Heard<'_>),
+    (folder, digest): (&Path, &Digest),
+    copied: &mut Copied,
+) -> Result<()> {
     if let Blobs::Local(root) = target {
         let there = Blobs::file(root, digest);
         let found = tokio::task::spawn_blocking(move || there.exists().then(|| hash(&there)).transpose());
@@ -250,14 +280,19 @@ async fn bring_back(target: &Blobs, (folder, digest): (&Path, &Digest), copied: 
     };
     let size = file.metadata().await?.len();
     let put = match target {
-        Blobs::Local(root) => put(root, digest, blocks(file)).await.map(|_| ()),
+        Blobs::Local(root) => {
+            let blocks = blocks(file).inspect_ok(|block| heard(block.len() as u64)).boxed();
+            put(root, digest, blocks).await.map(|_| ())
+        }
         Blobs::Remote(store, prefix) => {
             let key = Blobs::key(prefix, digest);
             if store.head(&key).await.is_ok_and(|held| held.size == size) {
                 copied.known += 1;
                 return Ok(());
             }
-            send((&**store, prefix), digest, &mut file).await.map(|_| ())
+            let sent = send((&**store, prefix), digest, &mut file).await.map(|_| ());
+            heard(size);
+            sent
         }
     };
     match put {

@@ -77,7 +77,7 @@ mod whole;
 
 pub use accounts::{AccountKind, AccountRow, MemberRow};
 pub use advisories::{AdvisoryKind, AdvisoryRow, NewAdvisory, Severity};
-pub use backup::{Copied, Extent, restore};
+pub use backup::{Copied, Extent, Heard, restore, restore_heard};
 pub use blobfile::BlobFile;
 pub use blobs::create_private;
 pub use blobwriter::{BlobWriter, INGESTED_BYTES};

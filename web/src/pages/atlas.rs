@@ -21,6 +21,8 @@ const HEIGHT: f64 = 560.0;
 /// The width of a letter, erring to the wide side, and lines that a name takes.
 const LETTER: f64 = 8.2;
 const NAME: usize = 2;
+/// From a line to the next.
+const LINE: usize = 14;
 
 #[derive(Template)]
 #[template(path = "pages/atlas.html")]
@@ -40,7 +42,8 @@ struct Page {
 struct Placed {
     tile: Tile,
     class: String,
-    lines: Vec<String>,
+    /// With how far each stands below the upper edge.
+    lines: Vec<(usize, String)>,
     letter: &'static str,
     title: String,
     href: String,
@@ -101,10 +104,11 @@ pub async fn show(source: Data, request: HttpRequest) -> Answer {
 
 fn of(what: &AtlasTile, tile: Tile) -> Placed {
     let room = ((tile.width - 8.0) / LETTER).max(0.0) as usize;
-    let rows = ((tile.height - 4.0) / 14.0).max(0.0) as usize;
-    let lines = |name: Vec<String>, all: &[String]| -> Vec<String> {
+    let rows = ((tile.height - 4.0) / LINE as f64).max(0.0) as usize;
+    let lines = |name: Vec<String>, all: &[String]| -> Vec<(usize, String)> {
         let fitted = name.into_iter().chain(all.iter().map(|line| shorten(line, room)));
-        fitted.take(if room < 4 { 0 } else { rows }).collect()
+        let shown = fitted.take(if room < 4 { 0 } else { rows });
+        (1..).map(|at| at * LINE).zip(shown).collect()
     };
     match what {
         AtlasTile::Family(family) => {

@@ -68,6 +68,8 @@ struct Page {
     /// How the first two are related by descent, where a base is needed.
     descent: Option<String>,
     layers: Option<Layers>,
+    /// The same about the very weights that are compared now.
+    permanent: Option<String>,
     csv: String,
     /// Where the same is read from the weights.
     exact: String,
@@ -235,6 +237,7 @@ fn begun((query, threshold): (&KinshipQuery, Option<f64>), measures: Vec<Measure
         partial: None,
         descent: None,
         layers: None,
+        permanent: None,
         csv: csv(query),
         exact: exactly(query, threshold),
         ramp: (0..=10).map(|step| format!("heat-{step}")).collect(),
@@ -267,6 +270,10 @@ fn fill(page: &mut Page, mut report: KinshipPage, (query, threshold): (&KinshipQ
         page.report = Some(report);
         return;
     }
+    page.permanent = report
+        .pinned
+        .take()
+        .map(|(names, base)| again(&KinshipQuery { names, base, pair: None, ..query.clone() }));
     if !report.left_out.is_empty() {
         let names = query.names.iter().filter(|name| !report.left_out.iter().any(|(out, _)| out.0 == **name));
         let fit = KinshipQuery { names: names.cloned().collect(), ..query.clone() };

@@ -47,7 +47,7 @@ struct Page {
     svg: String,
     /// Generations of the page, for the data: its own defaults are others.
     reach: String,
-    /// The same with all that it takes for granted.
+    /// The same with all that it takes for granted; a later registry may show another tree there.
     permanent: String,
 }
 

@@ -10,9 +10,10 @@ use crate::{
     asked::Asked,
     caller::{sign_in, wants_part},
     form::Form,
-    source::Failure,
+    source::{self, Failure},
     view::{
-        Faults, Field, MergeCheck, MethodCard, ParamField, Partner, Partners, RecipeForm, SignIn, encoded,
+        Faults, Field, FileBody, MergeCheck, MethodCard, ParamField, Partner, Partners, RecipeForm, SignIn,
+        encoded,
     },
 };
 
@@ -192,6 +193,8 @@ fn address(fields: &[(String, String)]) -> String {
 /// A line of the form: a model and its own parameters.
 struct Row {
     at: usize,
+    /// As people count.
+    number: usize,
     model: String,
     params: Vec<(ParamField, String)>,
 }
@@ -206,6 +209,9 @@ pub async fn form(source: Data, request: HttpRequest) -> Answer {
         return Err(Failure::new(Class::Invalid, "invalid_request", told));
     }
     let mut page = Page { sign_in: sign_in(&request).await?, ..empty(methods, &asked) };
+    if let Some(from) = asked.get("from") {
+        page.yaml = recipe_of(&source, from).await?;
+    }
     with_partners(&source, &mut page).await;
     // Two models are what the form is for: from then on the recipe says what is still missing.
     if (page.written || page.named() > 1)
@@ -239,6 +245,16 @@ fn with(page: &Page, method: &MethodCard, partner: &Partner) -> String {
     fields.push((format!("model.{free}"), partner.name.0.clone()));
     fields.push(("output".to_owned(), page.output.clone()));
     address(&fields)
+}
+
+/// The recipe that a merged model keeps among its files, of `org/name` or `org/name@revision`.
+async fn recipe_of(source: &Data, from: &str) -> source::Result<String> {
+    let (name, revision) = from.split_once('@').unwrap_or((from, "main"));
+    let place = [revision.to_owned(), "mergekit_config.yml".to_owned()];
+    match source.file(name, &place).await?.map(|page| page.body) {
+        Some(FileBody::Text(text)) => Ok(text),
+        _ => Err(Failure::not_found(format!("No recipe of a merge is among the files of `{from}`."))),
+    }
 }
 
 /// `POST /merges/check`: what stands below the recipe while one writes it, or the whole page for a reader without the script.
@@ -324,6 +340,7 @@ fn empty(methods: Vec<MethodCard>, asked: &Asked) -> Page {
         params.into_iter().partition(|param| param.per_model);
     let row = |at: usize| Row {
         at,
+        number: at + 1,
         model: asked
             .get(&format!("model.{at}"))
             .map_or_else(|| given.get(at).cloned().unwrap_or_default(), str::to_owned),

@@ -3,6 +3,7 @@
 pub mod about;
 pub mod advisories;
 pub mod atlas;
+pub mod badge;
 pub mod children;
 pub mod compare;
 pub mod edges;

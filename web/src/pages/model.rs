@@ -14,7 +14,7 @@ use crate::{
     answer,
     asked::Asked,
     caller::sign_in,
-    card,
+    card, limits,
     source::Failure,
     view::{ModelPage, SignIn, When, encoded},
 };
@@ -30,6 +30,10 @@ struct Page {
     /// BibTeX; none for what is only a name.
     citation: Option<String>,
     sign_in: Option<SignIn>,
+    /// What the card says of limits.
+    limits: Option<String>,
+    /// Markdown that shows what it descends from.
+    badge: Option<String>,
 }
 
 /// `GET /{org}/{name}`, `/{org}/{name}/tree/{revision}` and the same for bare names.
@@ -74,19 +78,19 @@ pub async fn show(source: Data, request: HttpRequest, name: ModelName) -> Answer
         }
         _ => None,
     };
-    let card = match model.card.clone().filter(|text| !text.trim().is_empty()) {
+    let (card, limits) = match model.card.clone().filter(|text| !text.trim().is_empty()) {
         // A long card takes a while to parse and to clean.
-        Some(text) => Some(
-            web::block(move || card::rendered(&text))
-                .await
-                .map_err(|error| Failure::new(Class::Internal, "task_failed", error.to_string()))?,
-        ),
-        None => None,
+        Some(text) => {
+            let read = web::block(move || (Some(card::rendered(&text)), limits::of(&text)));
+            read.await.map_err(|error| Failure::new(Class::Internal, "task_failed", error.to_string()))?
+        }
+        None => (None, None),
     };
     let commands = commands(&model, &request);
     let citation = (!model.ghost).then(|| citation(&model, &request)).flatten();
+    let badge = (!model.ghost).then(|| badge(&model, &request)).flatten();
     let sign_in = sign_in(&request).await?;
-    Ok(answer::ok(&Page { model, card, commands, formerly, citation, sign_in }))
+    Ok(answer::ok(&Page { model, card, commands, formerly, citation, sign_in, limits, badge }))
 }
 
 /// The lasting redirect to a name as its owner writes it.
@@ -99,6 +103,14 @@ fn place(request: &HttpRequest) -> Option<String> {
     let own = http::address(request);
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']');
     own.split_once("://").is_some_and(|(_, host)| host.chars().all(plain)).then_some(own)
+}
+
+/// A sign of its descent for a README, as Markdown.
+fn badge(model: &ModelPage, request: &HttpRequest) -> Option<String> {
+    let (place, name) = (place(request)?, &model.name);
+    // A name without an organisation has no pages below it.
+    name.namespace()?;
+    Some(format!("[![descent]({place}{})]({place}{})", name.below("badge.svg"), name.below("lineage")))
 }
 
 /// How to cite the revision that is shown, as BibTeX.

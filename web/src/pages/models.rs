@@ -34,6 +34,8 @@ struct Page {
     /// Models that may have been meant, where nothing is found.
     meant: Vec<Name>,
     pin: Option<Pin>,
+    /// Where those that are found follow as a feed when they are new.
+    feed: String,
     page: SearchPage,
     first: Option<String>,
     next: Option<String>,
@@ -131,6 +133,21 @@ impl State {
         fields.0.retain(|(known, _)| *known != key);
         fields.0.extend(value.map(|value| (key, value.to_owned())));
         fields.address()
+    }
+
+    /// The feed of new models that pass the same filters.
+    fn feed(&self) -> String {
+        let tags: Vec<&str> =
+            self.0.iter().filter(|(key, _)| *key == "tag").map(|(_, tag)| tag.as_str()).collect();
+        let tags = (!tags.is_empty()).then(|| ("tag", tags.join(",")));
+        let own = self.0.iter().filter(|(key, _)| !matches!(*key, "tag" | "sort" | "pin")).cloned();
+        let tensor = |field: &(&str, String)| field.0 == "search" && tensor_of(&field.1).is_some();
+        let fields = own.filter(|field| !tensor(field)).chain(tags);
+        let pairs: Vec<String> = fields.map(|(key, value)| format!("{key}={}", encoded(&value))).collect();
+        match pairs.is_empty() {
+            true => "/api/v1/models.atom".to_owned(),
+            false => format!("/api/v1/models.atom?{}", pairs.join("&")),
+        }
     }
 
     fn address(&self) -> String {
@@ -242,6 +259,7 @@ pub async fn list(source: Data, request: HttpRequest) -> Answer {
             )
             .address(),
         }),
+        feed: state.feed(),
         first: query.cursor.is_some().then(|| state.address()),
         next: page.next.as_deref().map(|cursor| state.with("cursor", Some(cursor))),
         facets: page.facets.iter().filter(narrows).map(facet).collect(),

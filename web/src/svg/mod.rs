@@ -1,5 +1,6 @@
 //! Pictures drawn on the server.
 
+pub mod badge;
 pub mod changes;
 mod chosen;
 pub mod dendrogram;

@@ -75,6 +75,9 @@ pub struct KinshipPage {
     pub left_out: Vec<(Name, String)>,
     /// Row by row, in the order of `models`.
     pub matrix: Vec<Vec<Cell>>,
+    /// The question with the digest of what is compared behind each name: the models as they were named, and the base; none where a
+    /// digest is not known.
+    pub pinned: Option<(Vec<String>, Option<String>)>,
     /// Whether the measure asks for a base and none was given: nothing is measured then.
     pub baseless: bool,
     /// The nearest model from which all descend, where a base is needed.

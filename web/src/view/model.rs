@@ -77,6 +77,11 @@ impl ParentLink {
         phrases.join(", ")
     }
 
+    /// Whether a recipe that was carried out here says so.
+    pub(crate) fn made_here(&self) -> bool {
+        self.evidence.iter().any(|evidence| evidence.source == domain::Source::Recipe)
+    }
+
     /// Whether the weights contradict the claim.
     pub(crate) fn contradicted(&self) -> bool {
         self.verdict.as_ref().is_some_and(|verdict| verdict.contradicted)
@@ -237,6 +242,13 @@ pub struct EvaluationRow {
 /// A model, where the line begins with one, and what follows.
 type MadeLine<'a> = (Option<Name>, &'a str);
 
+/// Facts that lead further down the page.
+const USE: &str = "How to use";
+const LIMITS: &str = "Limits";
+const NOT_STATED: &str = "not stated";
+/// The recipe of a merge, as mergekit and merges here leave it.
+const RECIPE_FILE: &str = "mergekit_config.yml";
+
 /// What of its making is listed line by line.
 const INPUTS: &str = "Inputs";
 const LISTED: [&str; 2] = [INPUTS, "Warnings"];
@@ -267,6 +279,8 @@ pub struct ModelPage {
     /// Parents that are not listed.
     pub parents_hidden: u64,
     pub children: Vec<ChildGroup>,
+    /// Other children of the parent that it hangs under, the most downloaded first, and how many there are.
+    pub siblings: (Vec<Name>, u64),
     /// Of the children those whose weights speak for another parent.
     pub outweighed: u64,
     pub revision: Option<RevisionView>,
@@ -326,6 +340,12 @@ impl ModelPage {
         (self.parents_hidden > 0).then(|| super::plural(self.parents_hidden, "more parent", "more parents"))
     }
 
+    /// How many siblings are not listed.
+    pub(crate) fn more_siblings(&self) -> Option<String> {
+        let hidden = self.siblings.1.saturating_sub(self.siblings.0.len() as u64);
+        (hidden > 0).then(|| format!("{} more", Count(hidden)))
+    }
+
     /// How many advisories are not listed.
     pub(crate) fn more_advisories(&self) -> Option<String> {
         let hidden = self.advisories_hidden;
@@ -361,8 +381,26 @@ impl ModelPage {
         Bytes(self.files.iter().map(|file| file.size).sum())
     }
 
-    /// Known facts as label and text, in reading order; licence and task come first.
-    pub(crate) fn facts(&self) -> Vec<(&'static str, String)> {
+    /// Where the merge that made it is taken up again, where its recipe is among its files.
+    pub(crate) fn recipe_again(&self) -> Option<String> {
+        let revision = self.revision.as_ref()?;
+        let there = self.files.iter().any(|file| file.path == RECIPE_FILE);
+        let from = format!("{}@{}", self.name, revision.digest);
+        there.then(|| format!("/merges/new?from={}", super::encoded(&from)))
+    }
+
+    /// How it is fetched, in a word; what stands in the way where it cannot be.
+    fn use_of(&self) -> String {
+        match (self.files.is_empty(), &self.library) {
+            (false, _) => format!("hf download {}", self.name),
+            (true, Some(library)) => format!("with {library}; its files are not here"),
+            (true, None) => "not stated; its files are not here".to_owned(),
+        }
+    }
+
+    /// Facts as label and text, in reading order. The first five are what readers look for, also where nobody states them; `limits`
+    /// is what the card says of those.
+    pub(crate) fn facts(&self, limits: Option<&str>) -> Vec<(&'static str, String)> {
         let count = |value: Option<u64>| value.map(|n| Count(n).to_string());
         let date = |value: Option<i64>| value.map(|at| When(at).to_string());
         let list = |items: &[String]| match items.len() {
@@ -370,12 +408,17 @@ impl ModelPage {
             1..=8 => Some(items.join(", ")),
             more => Some(format!("{} and {} more", items[..8].join(", "), more - 8)),
         };
+        // Of what is only a name nothing could be stated.
+        let or =
+            |value: Option<String>, else_: &str| value.or_else(|| (!self.ghost).then(|| else_.to_owned()));
         [
-            ("Task", self.pipeline_tag.clone()),
-            ("Licence", self.license.clone().or_else(|| (!self.ghost).then(|| "unknown".to_owned()))),
+            ("Task", or(self.pipeline_tag.clone(), NOT_STATED)),
+            ("Training data", or(list(&self.datasets), NOT_STATED)),
+            (USE, (!self.ghost).then(|| self.use_of())),
+            (LIMITS, or(limits.map(str::to_owned), NOT_STATED)),
+            ("Licence", or(self.license.clone(), "unknown")),
             ("Parameters", self.parameters.map(|n| Parameters(n).to_string())),
             ("Architecture", self.architecture.clone().or_else(|| self.model_type.clone())),
-            ("Training data", list(&self.datasets)),
             ("Library", self.library.clone()),
             ("Languages", list(&self.languages)),
             ("Downloads", count(self.downloads)),
@@ -444,7 +487,7 @@ mod tests {
     fn a_model_without_a_licence_says_so_and_one_that_is_only_a_name_says_nothing() {
         let licence = |ghost| {
             let page = ModelPage { ghost, ..ModelPage::default() };
-            page.facts().into_iter().find(|(label, _)| *label == "Licence").map(|(_, text)| text)
+            page.facts(None).into_iter().find(|(label, _)| *label == "Licence").map(|(_, text)| text)
         };
 
         assert_eq!(licence(false).as_deref(), Some("unknown"));

@@ -30,6 +30,9 @@ impl Fake {
             begin: 0,
         };
         let body = match path.as_str() {
+            "mergekit_config.yml" if name != "org/unmerged" => {
+                FileBody::Text("merge_method: ties\n".to_owned())
+            }
             text if text.ends_with(".txt") => FileBody::Text(format!("one\n  two{}", self.mark)),
             weights if weights.ends_with(".safetensors") => FileBody::Tensors(vec![tensor], 2_000),
             _ => FileBody::Unshown(format!("It is not text{}", self.mark)),

@@ -251,6 +251,7 @@ impl Fake {
                 self.parent(Relation::Merge, EdgeStatus::RejectedCycle),
             ],
             outweighed: 1,
+            siblings: (vec![self.name("org/sister")], 3),
             children: vec![
                 ChildGroup { relation: Relation::Finetune, count: 412 },
                 ChildGroup { relation: Relation::Quantized, count: 96 },
@@ -260,6 +261,7 @@ impl Fake {
                 file("config.json", 812),
                 file("model.safetensors", 16_060_522_240),
                 file("pytorch_model.bin", 16_060_522_240),
+                file("mergekit_config.yml", 120),
             ],
             changed,
             dtypes: vec![DtypeRow {
@@ -378,7 +380,9 @@ impl Fake {
             cells: vec![part("q", 2, Some(0.4142)), part("up", 9, Some(-0.25)), part("norm", 14, None)],
         });
         let join = |parts| Join { parts, height: 0.5, value: 0.6, text: self.mark.clone() };
+        let pin = |name: &String| format!("{name}@sha256:{}", "3f9a".repeat(16));
         Ok(Answer::Ready(Box::new(KinshipPage {
+            pinned: Some((query.names.iter().map(pin).collect(), query.base.as_ref().map(pin))),
             strip,
             left_out: query
                 .names

@@ -4,16 +4,16 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::{Target, Writing};
+use super::{Target, Writing, named::model};
 
 /// A comparison.
 #[derive(Debug, Args)]
 pub struct DiffArgs {
     /// The model that is compared: an id, a checkpoint folder, or the recipe of a merge (.yml).
-    #[arg(required = true)]
+    #[arg(required = true, value_parser = model)]
     pub a: Option<String>,
     /// What it is compared with.
-    #[arg(required = true)]
+    #[arg(required = true, value_parser = model)]
     pub b: Option<String>,
     /// Write the diff vector A − B as safetensors.
     #[arg(long)]
@@ -31,7 +31,7 @@ pub struct DiffForm {
     #[arg(long, requires = "out")]
     pub form: Option<String>,
     /// Another fine-tune of B for the form emr; may be repeated.
-    #[arg(long, value_name = "MODEL", requires = "out")]
+    #[arg(long, value_name = "MODEL", requires = "out", value_parser = model)]
     pub with: Vec<String>,
     /// Share of each tensor's elements that a sparse form keeps, or a skillpack-rtn of embedding tables [default: 0.1].
     #[arg(long, requires = "out")]
@@ -60,8 +60,10 @@ pub enum DiffCommand {
     /// BASE + scale · DIFF, for a DIFF that `stemma diff --out` wrote; FILE#MEMBER names one of several that share a file.
     Apply {
         /// What it is added to: an id or a checkpoint folder.
+        #[arg(value_parser = model)]
         base: String,
         /// The difference.
+        #[arg(value_parser = model)]
         diff: String,
         /// How much of it is added.
         #[arg(long, default_value_t = 1.0, allow_negative_numbers = true)]
@@ -83,10 +85,10 @@ pub enum AdapterCommand {
 #[derive(Debug, Args)]
 pub struct ExtractArgs {
     /// What was tuned: an id, a checkpoint folder, or the recipe of a merge (.yml).
-    #[arg(long)]
+    #[arg(long, value_parser = model)]
     pub base: String,
     /// What it became.
-    #[arg(long)]
+    #[arg(long, value_parser = model)]
     pub tuned: String,
     #[command(flatten)]
     pub rank: RankArgs,
@@ -116,8 +118,10 @@ pub struct ExtractArgs {
 #[derive(Debug, Args)]
 pub struct BakeArgs {
     /// What it is applied to: an id or a checkpoint folder.
+    #[arg(value_parser = model)]
     pub base: String,
     /// The adapter.
+    #[arg(value_parser = model)]
     pub adapter: String,
     /// How much of it is added.
     #[arg(long, default_value_t = 1.0, allow_negative_numbers = true)]

@@ -3,12 +3,16 @@
 use analysis::kinship::Parity;
 use clap::Args;
 
-use super::{LineageFormat, TreeFilter, TreeFormat};
+use super::{
+    LineageFormat, TreeFilter, TreeFormat,
+    named::{id, model},
+};
 
 /// A tree.
 #[derive(Debug, Args)]
 pub struct TreeArgs {
     /// A model of the registry, org/name, or a checkpoint folder, as it would hang there.
+    #[arg(value_parser = model)]
     pub id: String,
     /// Generations below the model [default: all].
     #[arg(long)]
@@ -30,7 +34,7 @@ pub struct TreeArgs {
 #[derive(Debug, Args)]
 pub struct LineageArgs {
     /// Checkpoint folders, folders of them, or ids.
-    #[arg(required_unless_present = "refresh", value_name = "DIR")]
+    #[arg(required_unless_present = "refresh", value_name = "DIR", value_parser = model)]
     pub models: Vec<String>,
     /// Instead, compare stored models with their nearest relatives again and write down what that says: those named,
     /// or all.
@@ -48,10 +52,11 @@ pub struct LineageArgs {
 #[derive(Debug, Args)]
 pub struct KinshipArgs {
     /// Ids, checkpoint folders, or recipes of merges (.yml).
-    #[arg(required = true, num_args = 2..)]
+    #[arg(required = true, num_args = 2.., value_parser = model)]
     pub models: Vec<String>,
-    /// Base the deltas are taken against; without it only the Euclidean distance is defined.
-    #[arg(long)]
+    /// Base the deltas are taken against, or auto for the nearest model from which all of them descend; without it only the
+    /// Euclidean distance is defined.
+    #[arg(long, value_parser = model)]
     pub base: Option<String>,
     /// Also a matrix for every layer.
     #[arg(long)]

@@ -26,6 +26,11 @@ pub enum TreeFormat {
 }
 
 impl TreeFormat {
+    /// Whether it is one JSON document, or becomes one where that is asked for.
+    pub const fn is_json(self) -> bool {
+        matches!(self, Self::Text | Self::Json | Self::Graph | Self::Prov | Self::Cyclonedx | Self::Spdx)
+    }
+
     /// The export it asks for; none for our own two.
     pub const fn export(self) -> Option<Format> {
         Some(match self {

@@ -9,7 +9,7 @@ use analysis::{
 use clap::Args;
 use serde_json::Value;
 
-use super::MergekitOptions;
+use super::{MergekitOptions, named::model};
 
 /// Where a result goes.
 #[derive(Debug, Clone, Args)]
@@ -67,16 +67,16 @@ pub struct MergeArgs {
 #[command(mut_arg("dry_run", |arg| arg.help("Only look at the weights: is it likely to work? Nothing is written")))]
 pub struct TransferArgs {
     /// What was tuned: an id or a checkpoint folder [default: what the lineage of the fine-tune says].
-    #[arg(long)]
+    #[arg(long, value_parser = model)]
     pub from_base: Option<String>,
     /// What it became.
-    #[arg(long, required_unless_present = "diff")]
+    #[arg(long, required_unless_present = "diff", value_parser = model)]
     pub from_tuned: Option<String>,
     /// A stored difference in any form, in the place of the two models it was taken of.
-    #[arg(long, conflicts_with_all = ["from_base", "from_tuned"])]
+    #[arg(long, conflicts_with_all = ["from_base", "from_tuned"], value_parser = model)]
     pub diff: Option<String>,
     /// What the difference is added to.
-    #[arg(long)]
+    #[arg(long, value_parser = model)]
     pub to_base: String,
     #[command(flatten)]
     pub options: TransferOptions,
@@ -88,8 +88,10 @@ pub struct TransferArgs {
 #[derive(Debug, Args)]
 pub struct TransplantArgs {
     /// Whose weights: an id or a checkpoint folder.
+    #[arg(value_parser = model)]
     pub recipient: String,
     /// Whose tokenizer.
+    #[arg(value_parser = model)]
     pub donor: String,
     #[command(flatten)]
     pub options: TransplantOptions,

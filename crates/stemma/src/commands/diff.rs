@@ -14,6 +14,7 @@ use jobs::{
 use super::{
     Context,
     derive::{self, applied, id_beside},
+    watched::watched,
 };
 use crate::{
     cli::{self, DiffArgs, DiffCommand, Writing},
@@ -40,8 +41,11 @@ pub async fn run(context: Context, args: DiffArgs) -> Result<(), Failure> {
         return share(&context, registry, (&asked, out)).await;
     }
     let form = asked.form;
-    let looking = (&Access::Folders(Pin::Nothing), Reading::Weights);
-    let report = jobs::compare(&registry, [&a, &b], looking).await?;
+    let compare = async |registry: &Registry| {
+        let looking = (&Access::Folders(Pin::Nothing), Reading::Weights);
+        jobs::compare(registry, [&a, &b], looking).await
+    };
+    let report = watched((&context, &registry), "comparing", compare).await?;
     let Some(out) = out else {
         print(&context, &report, None);
         return Ok(());

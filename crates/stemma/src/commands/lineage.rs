@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use analysis::recover::{Direction, Model, Parent, Report};
+use jobs::Registry;
 
-use super::{Context, trust};
+use super::{Context, trust, watched::watched};
 use crate::{
     cli::{LineageArgs, LineageFormat},
     exit::Failure,
@@ -17,8 +18,12 @@ pub async fn run(context: Context, args: LineageArgs) -> Result<(), Failure> {
     if refresh {
         return trust::refresh(context, models).await;
     }
+    if context.json && format == LineageFormat::Dot {
+        return Err(Failure::usage("--json prints one JSON document; leave out --format dot"));
+    }
     let registry = wiring::open(&context.config).await?;
-    let mut found = jobs::recover(&registry, &models).await?;
+    let recover = async |registry: &Registry| jobs::recover(registry, &models).await;
+    let mut found = watched((&context, &registry), "comparing", recover).await?;
     for gone in &found.left_out {
         eprintln!("{}", output::harmless(&format!("left out: {}: {}", gone.model, gone.reason)));
     }

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use analysis::kinship::{Matrix, PartReport, Partial, Report, measures_of};
 use domain::Class;
-use jobs::{Access, KinshipQuery, Pin, Reading, RelativesQuery};
+use jobs::{Access, KinshipQuery, Pin, Reading, Registry, RelativesQuery};
 
-use super::Context;
+use super::{Context, watched::watched};
 use crate::{cli::KinshipArgs, exit::Failure, output, wiring};
 
 /// Parts of the models that get matrices of their own.
@@ -45,11 +45,13 @@ pub async fn kinship(context: Context, args: KinshipArgs) -> Result<(), Failure>
     let registry = wiring::open(&context.config).await?;
     let query =
         KinshipQuery { models, base, access: Access::Folders(Pin::Nothing), reading, partial, parity };
-    let (report, left_out) = jobs::comparable(&registry, query).await?;
+    let compare = async |registry: &Registry| jobs::comparable(registry, query).await;
+    let (report, left_out) = watched((&context, &registry), "comparing", compare).await?;
     let mut report = report.beside(left_out);
     if !measures.is_empty() {
         report = report.only(&measures);
     }
+    report.warnings.extend(jobs::lacking_base(&registry, &report, "--base ").await?);
     if context.json {
         let mut body = serde_json::json!(report);
         let fields = [
@@ -70,7 +72,9 @@ pub async fn kinship(context: Context, args: KinshipArgs) -> Result<(), Failure>
 }
 
 fn print_report(report: &Report, parts: &[Part]) {
-    for (measure, matrix) in &report.matrices {
+    // Of a matrix that needs a base and has none, the note says what to do.
+    let told = |matrix: &Matrix| report.base.is_some() || matrix.iter().flatten().any(Option::is_some);
+    for (measure, matrix) in report.matrices.iter().filter(|(_, matrix)| told(matrix)) {
         let errors = report.standard_errors.get(measure);
         let note = if errors.is_some() { " (estimated)" } else { "" };
         output::line(format!("{measure}{note}"));
@@ -182,9 +186,9 @@ fn cells_with(row: &[Option<f64>], errors: &[Option<f64>]) -> String {
 pub async fn relatives(context: Context, model: String, limit: u64) -> Result<(), Failure> {
     let registry = wiring::existing(&context.config).await?;
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    let report =
-        jobs::relatives(&registry, RelativesQuery { model, limit, access: Access::Folders(Pin::Nothing) })
-            .await?;
+    let query = RelativesQuery { model, limit, access: Access::Folders(Pin::Nothing) };
+    let look = async |registry: &Registry| jobs::relatives(registry, query).await;
+    let report = watched((&context, &registry), "comparing", look).await?;
     if context.json {
         output::json(&api::RelativesView::from(report));
         return Ok(());

@@ -7,6 +7,7 @@ mod diff;
 mod files;
 mod import;
 mod lineage;
+mod lists;
 mod measure;
 mod people;
 mod report;
@@ -19,6 +20,7 @@ mod tree;
 mod trust;
 mod upkeep;
 mod watch;
+mod watched;
 
 use jobs::Ground;
 
@@ -61,6 +63,23 @@ async fn all<T>(
     }
 }
 
+/// The model of this id; of one that is not here, the failure offers names that may have been meant.
+pub(crate) async fn find(registry: &jobs::Registry, id: &str) -> Result<store::ModelRow, Failure> {
+    if let Some(row) = registry.store.model_by_id(id).await? {
+        return Ok(row);
+    }
+    let near = jobs::near_names(registry, id).await?;
+    let meant = match near.as_slice() {
+        [] => String::new(),
+        near => format!(
+            "; did you mean {}?",
+            near.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+        ),
+    };
+    let told = format!("`{id}` is not in this registry{meant}");
+    Err(Failure::new("unknown_model", domain::Class::NotFound, told))
+}
+
 /// Runs the command.
 pub async fn run(cli: Cli) -> Result<(), Failure> {
     let (config, figment) = Config::load(&cli.place)?;
@@ -88,6 +107,8 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Access { command } => people::access(context, command).await,
         Command::Import { command } => import::run(context, command).await,
         Command::Watch { command } => watch::run(context, command).await,
+        Command::Models(args) => lists::models(context, args).await,
+        Command::Jobs(args) => lists::jobs(context, args).await,
         Command::Tree(args) => tree::run(context, args).await,
         Command::Lineage(args) => lineage::run(context, args).await,
         Command::Advisory { command } => advisory::run(context, command).await,

@@ -1,21 +1,16 @@
 //! `stemma report`, `stemma licence` and `stemma versions`.
 
 use analysis::{licence::Verdict, versions::Part};
-use domain::Class;
-use jobs::{Registry, Subject};
-use store::ModelRow;
+use jobs::Subject;
 
-use super::Context;
+use super::{Context, find};
 use crate::{cli::ReportFormat, exit::Failure, output, wiring};
-
-async fn find(registry: &Registry, id: &str) -> Result<ModelRow, Failure> {
-    registry.store.model_by_id(id).await?.ok_or_else(|| {
-        Failure::new("unknown_model", Class::NotFound, format!("`{id}` is not in this registry"))
-    })
-}
 
 /// Prints a report over the whole registry.
 pub async fn report(context: Context, subject: Subject, format: ReportFormat) -> Result<(), Failure> {
+    if context.json && format == ReportFormat::Csv {
+        return Err(Failure::usage("--json prints one JSON document; leave out --format csv"));
+    }
     let registry = wiring::existing(&context.config).await?;
     let report = jobs::report(&registry, subject).await?;
     match format {

@@ -6,7 +6,7 @@ use api::{CandidateView, SearchView};
 use domain::Class;
 use jobs::{Access, Ending, Pin, Registry, SearchReport, SuggestQuery};
 
-use super::{Context, all};
+use super::{Context, all, watched::watched};
 use crate::{cli::SearchCommand, exit::Failure, output, wiring};
 
 /// Runs the command.
@@ -136,7 +136,8 @@ pub async fn suggest(context: Context, (model, base): (String, String), limit: u
     let registry = wiring::open(&context.config).await?;
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let query = SuggestQuery { model, base, limit, access: Access::Folders(Pin::Nothing) };
-    let answer = jobs::suggest(&registry, query).await?;
+    let look = async |registry: &Registry| jobs::suggest(registry, query).await;
+    let answer = watched((&context, &registry), "comparing", look).await?;
     if context.json {
         output::json(&answer);
         return Ok(());

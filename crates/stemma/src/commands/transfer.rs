@@ -9,6 +9,7 @@ use jobs::{Access, Pin, Registry, StoredPayload, TransferPayload};
 use super::{
     Context,
     derive::{Job, applied, foretell, id_beside, write},
+    watched::watched,
 };
 use crate::{
     cli::{Target, TransferArgs, TransferOptions},
@@ -104,12 +105,15 @@ async fn check(
     wanted: Wanted,
     target: &Target,
 ) -> Result<(), Failure> {
-    let look = async |id: &RepoId| {
-        let payload = wanted.payload(registry, id).await?;
-        let plan = jobs::plan_transfer(registry, &payload, &Access::Folders(Pin::Nothing)).await?;
-        jobs::check_transfer(registry, &plan).await
+    let look = async |registry: &Registry| {
+        let look = async |id: &RepoId| {
+            let payload = wanted.payload(registry, id).await?;
+            let plan = jobs::plan_transfer(registry, &payload, &Access::Folders(Pin::Nothing)).await?;
+            jobs::check_transfer(registry, &plan).await
+        };
+        id_beside(target, look).await
     };
-    let (_, report) = id_beside(target, look).await?;
+    let (_, report) = watched((context, registry), "comparing", look).await?;
     foretell(context, &report, lines);
     Ok(())
 }

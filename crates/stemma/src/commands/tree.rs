@@ -5,7 +5,7 @@ use std::path::Path;
 use analysis::lineage::{Sieve, SubtreeOptions};
 use domain::{Class, Limits};
 
-use super::Context;
+use super::{Context, find};
 use crate::{
     cli::{TreeArgs, TreeFormat},
     exit::Failure,
@@ -53,6 +53,10 @@ fn still_due(models: usize) -> String {
 /// Prints the tree around a model.
 pub async fn run(context: Context, args: TreeArgs) -> Result<(), Failure> {
     let TreeArgs { id, down, up, limit, filter, format } = args;
+    if context.json && !format.is_json() {
+        let told = "--json prints one JSON document; of --format there go with it json, graph, prov, cyclonedx and spdx";
+        return Err(Failure::usage(told));
+    }
     let sieve = Sieve::read([&filter.relation, &filter.licence, &filter.size]).map_err(jobs::refused)?;
     let named = wiring::named(&context.config, &id).await?;
     let (registry, row) = named.known();

@@ -2,11 +2,14 @@
 
 use clap::CommandFactory as _;
 use domain::Class;
-use jobs::LeftOver;
+use jobs::{LeftOver, ReadSoFar, Registry};
 use serde_json::json;
 use store::{Copied, Extent};
 
-use super::{Context, service};
+use super::{
+    Context, service,
+    watched::{counted, watched},
+};
 use crate::{
     cli::{Cli, UpkeepCommand},
     exit::Failure,
@@ -32,7 +35,10 @@ pub async fn run(context: Context, command: UpkeepCommand) -> Result<(), Failure
         UpkeepCommand::Backup { folder, blobs_only } => {
             let extent = if blobs_only { Extent::Blobs } else { Extent::Whole };
             let registry = wiring::existing(&context.config).await?;
-            let copied = registry.store.back_up(&folder, extent).await?;
+            let read = ReadSoFar::default();
+            let heard = |bytes| read.add(bytes);
+            let copy = async || registry.store.back_up_heard(&folder, extent, &heard).await;
+            let copied = counted((&context, &read), "copying", copy).await?;
             told(&context, &copied, "copied")
         }
         UpkeepCommand::Restore { folder, blobs_only } => {
@@ -43,13 +49,20 @@ pub async fn run(context: Context, command: UpkeepCommand) -> Result<(), Failure
                 Failure::new("data_folder", Class::Unavailable, told)
             })?;
             let places = (config.database_url(), config.blobs_url());
-            let copied = store::restore(&folder, (&places.0, &places.1), extent).await?;
+            let read = ReadSoFar::default();
+            let (heard, places) = (|bytes| read.add(bytes), (places.0.as_str(), places.1.as_str()));
+            let bring = async || store::restore_heard(&folder, places, (extent, &heard)).await;
+            let copied = counted((&context, &read), "copying", bring).await?;
             told(&context, &copied, "restored")
         }
         UpkeepCommand::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "stemma", &mut script);
-            output::raw(&String::from_utf8_lossy(&script));
+            let script = String::from_utf8_lossy(&script);
+            match context.json {
+                true => output::json(&json!({ "shell": shell.to_string(), "script": script })),
+                false => output::raw(&script),
+            }
             Ok(())
         }
     }
@@ -114,7 +127,8 @@ async fn remove_leftovers(context: Context) -> Result<(), Failure> {
 /// Compares stored files with their digests and prints those that are damaged.
 async fn fsck(context: Context, models: &[String]) -> Result<(), Failure> {
     let registry = wiring::existing(&context.config).await?;
-    let report = jobs::fsck(&registry, models).await?;
+    let look = async |registry: &Registry| jobs::fsck(registry, models).await;
+    let report = watched((&context, &registry), "checking", look).await?;
     if context.json {
         output::json(&report);
     } else {

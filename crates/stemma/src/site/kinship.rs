@@ -16,7 +16,8 @@ pub async fn page(registry: &Registry, query: &KinshipQuery) -> Result<KinshipPa
     let measure = if query.measure.is_empty() { "cosine".to_owned() } else { query.measure.clone() };
     if report.base.is_none() && measure != "euclidean" {
         let fit: Vec<Name> = report.models.into_iter().map(Name).collect();
-        let common = common_ancestor(registry, &fit).await?;
+        let names: Vec<String> = fit.iter().map(|name| name.0.clone()).collect();
+        let common = jobs::common_ancestor(registry, &names).await?.map(Name);
         let models = fit.into_iter().chain(left_out.iter().map(|(name, _)| name.clone())).collect();
         return Ok(KinshipPage {
             baseless: true,
@@ -29,10 +30,18 @@ pub async fn page(registry: &Registry, query: &KinshipQuery) -> Result<KinshipPa
     }
     let strip = match &query.pair {
         _ if report.models.len() == 2 => Some(strip(&report, &measure)),
-        Some(pair) => Some(strip(&measured(registry, pair, query).await?, &measure)),
+        Some(pair) => {
+            // The pair is measured against the base of all, which `auto` need not be of two of them.
+            let base = match query.base.as_deref() {
+                Some("auto") => report.base.clone(),
+                named => named.map(str::to_owned),
+            };
+            Some(strip(&measured(registry, pair, &KinshipQuery { base, ..query.clone() }).await?, &measure))
+        }
         None => None,
     };
     let notes = notes(&report, &measure);
+    let pinned = pinned(registry, query, report.base.as_deref()).await?;
     let missing = "undefined: one of the two equals the base";
     let errors = report.standard_errors.get(&measure).map(Vec::as_slice).unwrap_or_default();
     let matrix = report.matrices.get(&measure).map(Vec::as_slice).unwrap_or_default();
@@ -64,6 +73,7 @@ pub async fn page(registry: &Registry, query: &KinshipQuery) -> Result<KinshipPa
     }
     Ok(KinshipPage {
         left_out,
+        pinned,
         baseless: false,
         common: None,
         models,
@@ -87,24 +97,32 @@ pub async fn page(registry: &Registry, query: &KinshipQuery) -> Result<KinshipPa
     })
 }
 
-/// The nearest model from which all of these descend; none where one of them is not of this registry.
-async fn common_ancestor(registry: &Registry, models: &[Name]) -> Result<Option<Name>> {
-    let forest = registry.forests.current().await.map_err(Failure::from)?;
-    let mut common = None;
-    for name in models {
-        let Some(row) = registry.store.model_by_id(&name.0).await? else { return Ok(None) };
-        common = match common {
-            None => Some(row.id),
-            Some(known) => match forest.merge_base(known, row.id) {
-                None => return Ok(None),
-                base => base,
-            },
-        };
+/// The names of a question with the digests of their present revisions; none where one of them has no revision here.
+async fn pinned(
+    registry: &Registry,
+    query: &KinshipQuery,
+    base: Option<&str>,
+) -> Result<Option<(Vec<String>, Option<String>)>> {
+    let pin = async |name: &str| -> Result<Option<String>> {
+        if name.contains("@sha256:") {
+            return Ok(Some(name.to_owned()));
+        }
+        // What is made of several, as base+adapter, or of a branch has no one digest by this name.
+        let row = registry.store.model_by_id(name).await?;
+        Ok(row.and_then(|row| Some(format!("{}@{}", row.name, row.digest?))))
+    };
+    let mut names = Vec::with_capacity(query.names.len());
+    for name in &query.names {
+        let Some(pinned) = pin(name).await? else { return Ok(None) };
+        names.push(pinned);
     }
-    let Some(common) = common else { return Ok(None) };
-    let row = registry.store.models_by_ids(&[common]).await?.into_iter().next();
-    let named = row.filter(|row| row.has_weights).map(|row| Name(row.name));
-    Ok(named.filter(|name| !models.contains(name)))
+    let base = match (query.base.as_deref(), base) {
+        (None, _) => return Ok(Some((names, None))),
+        (Some("auto"), found) => found.map(str::to_owned),
+        (named, _) => named.map(str::to_owned),
+    };
+    let Some(base) = pin(base.as_deref().unwrap_or_default()).await? else { return Ok(None) };
+    Ok(Some((names, Some(base))))
 }
 
 /// The kinship of the models that can be compared, and why the others cannot.

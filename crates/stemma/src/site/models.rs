@@ -9,7 +9,7 @@ use ::web::{
         RevisionView, Way, WeightChange, days,
     },
 };
-use analysis::lineage::Forest;
+use analysis::lineage::{Forest, KinQuery};
 use jobs::Registry;
 use serde_json::Value;
 use store::{CheckedFile, CommitRow, ModelRow};
@@ -18,6 +18,8 @@ use super::{Result, account, advisories, changes, count, heritage, trust};
 
 /// Parents that a page lists.
 const PARENTS: usize = 50;
+/// Siblings that a page lists.
+const SIBLINGS: usize = 5;
 /// Nearest ancestors of a line whose claims are looked at.
 const NEAR: usize = 64;
 
@@ -42,6 +44,7 @@ pub async fn page(registry: &Registry, name: &str, revision: Option<&str>) -> Re
         .map(|(relation, count)| ChildGroup { relation, count: count as u64 })
         .filter(|group| group.count > 0)
         .collect();
+    let siblings = siblings(&forest, row.id);
     let (mut files, mut dtypes, mut recipe, mut made) = (Vec::new(), Vec::new(), None, Vec::new());
     let mut evaluations = Vec::new();
     let (history, commits, changed) = match &commit {
@@ -78,6 +81,7 @@ pub async fn page(registry: &Registry, name: &str, revision: Option<&str>) -> Re
         path,
         outweighed: forest.outweighed_children(row.id) as u64,
         children,
+        siblings,
         files,
         dtypes,
         evaluations,
@@ -108,6 +112,14 @@ pub async fn page(registry: &Registry, name: &str, revision: Option<&str>) -> Re
         tags: row.tags,
         card: row.card,
     }))
+}
+
+/// The most downloaded of the other children of the parent that a model hangs under, and how many there are.
+fn siblings(forest: &Forest, id: i64) -> (Vec<Name>, u64) {
+    let Some(parent) = forest.primary_parent(id) else { return (Vec::new(), 0) };
+    let kin = forest.kin_but(parent, &KinQuery { limit: SIBLINGS, ..KinQuery::default() }, id);
+    let name = |id| forest.node(id).map(|node| Name(node.name.to_owned()));
+    (kin.links.iter().filter_map(|link| name(link.id)).collect(), kin.total)
 }
 
 /// The commit that an address names, and the name without what follows it.
