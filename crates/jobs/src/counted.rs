@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn what_is_read_is_counted_as_it_is_stored_whatever_it_becomes() {
-        let info = TensorInfo { name: "a".to_owned(), dtype: Dtype::BF16, shape: vec![4] };
+        let info = TensorInfo { name: "a".to_owned(), dtype: Dtype::Bf16, shape: vec![4] };
         let read = ReadSoFar::default();
         let counted = Counted { source: Arc::new(Halves(vec![info])), read: read.clone() };
 

@@ -3,10 +3,7 @@
 use analysis::kinship::Parity;
 use clap::Args;
 
-use super::{
-    LineageFormat, TreeFilter, TreeFormat,
-    named::{id, model},
-};
+use super::{LineageFormat, TreeFilter, TreeFormat, named::model};
 
 /// A tree.
 #[derive(Debug, Args)]

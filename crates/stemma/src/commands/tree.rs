@@ -5,7 +5,7 @@ use std::path::Path;
 use analysis::lineage::{Sieve, SubtreeOptions};
 use domain::{Class, Limits};
 
-use super::{Context, find};
+use super::Context;
 use crate::{
     cli::{TreeArgs, TreeFormat},
     exit::Failure,
