@@ -11,7 +11,10 @@ use support::Place;
 
 const DAY: i64 = 86_400;
 
-async fn knows(place: &Place, models: &[(&str, i64, Option<(&str, Relation)>)]) {
+/// A model, the day of its creation, and its parent.
+type Dated<'a> = (&'a str, i64, Option<(&'a str, Relation)>);
+
+async fn knows(place: &Place, models: &[Dated<'_>]) {
     let batch: Vec<(Metadata, Vec<Claim>)> = models
         .iter()
         .map(|(id, day, parent)| {
