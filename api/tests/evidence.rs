@@ -11,7 +11,7 @@ use support::Place;
 
 const DAY: i64 = 86_400;
 
-/// A model, the day it was made on, and the parent that its card names.
+/// A model, the day of its creation, and its parent.
 type Dated<'a> = (&'a str, i64, Option<(&'a str, Relation)>);
 
 async fn knows(place: &Place, models: &[Dated<'_>]) {
