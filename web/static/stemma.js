@@ -262,7 +262,7 @@ for (const kind of ["mouseover", "focusin"]) {
 }
 
 // A group opens in place, and the address and what else holds it say so; the focus goes to what is new.
-const lasting = document.querySelector("a[data-view]");
+const lasting = document.querySelector("a[data-view], a[data-permanent]");
 const family = document.getElementById("tree");
 family?.parentElement.addEventListener("click", async (event) => {
   const link = event.target.closest("a[data-opens]");
@@ -296,10 +296,11 @@ family?.parentElement.addEventListener("click", async (event) => {
   (fresh ?? links()[0])?.focus({ preventScroll: fresh === undefined });
 });
 
-// The address that keeps naming the files as they are now goes to the clipboard, where the browser lets it.
+// The address that keeps naming the files as they are now, or this view, goes to the clipboard, where the browser lets it.
 if (lasting && navigator.clipboard) {
   const copy = document.createElement("button");
-  Object.assign(copy, { type: "button", className: "quiet", textContent: "Copy permanent link" });
+  const what = lasting.hasAttribute("data-view") ? "Copy link to this view" : "Copy permanent link";
+  Object.assign(copy, { type: "button", className: "quiet", textContent: what });
   const told = document.createElement("span");
   told.setAttribute("role", "status");
   copy.addEventListener("click", async () => {

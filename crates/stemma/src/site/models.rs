@@ -119,7 +119,11 @@ fn siblings(forest: &Forest, id: i64) -> (Vec<Name>, u64) {
     let Some(parent) = forest.primary_parent(id) else { return (Vec::new(), 0) };
     let kin = forest.kin_but(parent, &KinQuery { limit: SIBLINGS, ..KinQuery::default() }, id);
     let name = |id| forest.node(id).map(|node| Name(node.name.to_owned()));
-    (kin.links.iter().filter_map(|link| name(link.id)).collect(), kin.total)
+    // One whose claim its weights contradict hangs elsewhere.
+    let here: Vec<_> =
+        kin.links.iter().filter(|link| forest.primary_parent(link.id) == Some(parent)).collect();
+    let elsewhere = (kin.links.len() - here.len()) as u64;
+    (here.iter().filter_map(|link| name(link.id)).collect(), kin.total - elsewhere)
 }
 
 /// The commit that an address names, and the name without what follows it.
