@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::{
-    Module, SketchedTensor, Tokens,
+    Bare, Module, SketchedTensor, Tokens,
     overlap::Overlap,
     signature::matrices,
     spread::{Lanes, Spread, lanes},
@@ -49,6 +49,23 @@ const FINE_TUNE: f64 = 0.99;
 /// Least cosine at which most of the weights have one origin.
 const DESCENT: f64 = 0.5;
 
+/// The tensors of a model by canonical name, wrappers aside where no tensor has the very name.
+struct Named<'a> {
+    tensors: &'a Tensors,
+    bare: Bare<'a, &'a SketchedTensor>,
+}
+
+impl<'a> Named<'a> {
+    fn of(tensors: &'a Tensors) -> Self {
+        Self { tensors, bare: Bare::of(tensors.iter().map(|(name, tensor)| (name.as_str(), tensor))) }
+    }
+
+    /// The tensor that `other` calls `name`.
+    fn twin(&self, name: &str, other: &Self) -> Option<&'a SketchedTensor> {
+        self.tensors.get(name).or_else(|| other.bare.get(name).and(self.bare.get(name)))
+    }
+}
+
 impl Closeness {
     /// Whether most of the weights of the two have one origin.
     pub fn one_origin(&self) -> bool {
@@ -63,6 +80,7 @@ impl Closeness {
     /// The same of models whose tokens lie to each other as told; embeddings and heads whose tokens have other rows count as
     /// not shared, and for no distance.
     pub fn speaking((a, b): (&Tensors, &Tensors), tokens: Tokens) -> Option<Self> {
+        let (own, theirs) = (Named::of(a), Named::of(b));
         let told = |name: &str| tokens != Tokens::Moved || !Module::is_vocabulary(name);
         let (mut sums, mut alone) = (Sums::default(), Sums::default());
         let (mut all, mut of, mut shared, mut count) = (0, 0, 0, 0);
@@ -72,7 +90,8 @@ impl Closeness {
             if !told(name) {
                 continue;
             }
-            match b.get(name).and_then(|other| alike(name, [tensor, other])) {
+            let twin = theirs.twin(name, &own);
+            match twin.and_then(|other| alike(name, [tensor, other])) {
                 Some(overlap) => {
                     sums.add(&overlap);
                     shared += overlap.elements;
@@ -88,13 +107,13 @@ impl Closeness {
                             0.0
                         }
                     };
-                    alone.add_alone(tail(0, tensor), b.get(name).map_or(0.0, |other| tail(1, other)));
+                    alone.add_alone(tail(0, tensor), twin.map_or(0.0, |other| tail(1, other)));
                 }
                 None => alone.add_alone(tensor.square(), 0.0),
             }
         }
         for (name, tensor) in matrices(b).filter(|(name, _)| told(name)) {
-            if a.get(name).and_then(|other| alike(name, [other, tensor])).is_none() {
+            if own.twin(name, &theirs).and_then(|other| alike(name, [other, tensor])).is_none() {
                 alone.add_alone(0.0, tensor.square());
             }
         }

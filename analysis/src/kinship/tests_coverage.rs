@@ -140,13 +140,16 @@ fn wrappers_around_names_part_no_models() {
 }
 
 #[test]
-fn sketches_under_two_names_are_no_estimate_and_the_refusal_says_what_helps() {
+fn sketches_under_two_wrappers_are_an_estimate() {
     let of = |label, name, seed| sketched(&named(label, &[(name, noise(seed, 20_000))]), 64);
     let models = [of("a", "model.w.weight", 2), of("b", "w.weight", 3)];
 
-    let error = estimate(&models, Some(&of("base", "w.weight", 1)), Partial::Take).unwrap_err();
+    let report = estimate(&models, Some(&of("base", "w.weight", 1)), Partial::Refuse).unwrap();
 
-    assert!(error.to_string().contains("reading the weights compares them"), "{error}");
+    let expected = cosine(&noise(2, 20_000), &noise(3, 20_000), &noise(1, 20_000));
+    let (cosine, error) = (report.matrices["cosine"][0][1], report.standard_errors["cosine"][0][1]);
+    assert!((cosine.unwrap() - expected).abs() < 4.0 * error.unwrap(), "{cosine:?} {error:?} {expected}");
+    assert_eq!(report.coverage.share, 1.0);
 }
 
 #[test]

@@ -10,7 +10,7 @@ pub mod icicle;
 pub mod label;
 pub mod months;
 pub mod plot;
-mod shape;
+pub mod shape;
 pub mod strip;
 pub mod tree;
 pub mod treemap;

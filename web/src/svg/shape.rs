@@ -24,6 +24,12 @@ pub fn legend() -> Vec<(&'static str, &'static str)> {
     std::iter::once((mark(None), "root")).chain(relations).collect()
 }
 
+/// Word and letter of every relation, the root first.
+pub fn symbols() -> Vec<(&'static str, &'static str)> {
+    let relations = Relation::ALL.map(|relation| (relation.as_str(), symbol(Some(relation))));
+    std::iter::once(("root", symbol(None))).chain(relations).collect()
+}
+
 /// The mark of a relation as a letter of a text.
 pub fn symbol(relation: Option<Relation>) -> &'static str {
     match relation {

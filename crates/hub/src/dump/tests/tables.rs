@@ -138,7 +138,7 @@ fn columns_that_nothing_reads_are_told() {
 
 #[test]
 fn a_relation_that_is_none_of_ours_keeps_the_parent_of_a_tag() {
-    let rows = Place::new().rows("x.jsonl", "{\"id\":\"a/b\",\"tags\":[\"base_model:distil:o/p\"]}");
+    let rows = Place::new().rows("x.jsonl", "{\"id\":\"a/b\",\"tags\":[\"base_model:cousin:o/p\"]}");
 
     let read = model(&rows[0]);
 
