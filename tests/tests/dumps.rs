@@ -206,18 +206,18 @@ fn parents_of_a_table_of_edges_are_named_as_people_name_them() -> Result<()> {
     for database in databases() {
         let place = Place::on(&database)?;
         let table = "child,parent,relation,source\n\
-            b/y,https://huggingface.co/a/x/tree/main,finetune,card\nb/z,gpt2,distil,card\nb/w,merge,,card\n";
+            b/y,https://huggingface.co/a/x/tree/main,finetune,card\nb/z,gpt2,remix,card\nb/w,merge,,card\n";
         place.write("edges.csv", table)?;
 
         let told = place.run("import dump edges.csv")?;
 
         ensure!(told.contains("2 edges") && told.contains("1 skipped"), "{told}");
         ensure!(told.contains("columns that nothing reads: source"), "{told}");
-        ensure!(told.contains("relation `distil` is not known: 1 edges taken as finetune"), "{told}");
+        ensure!(told.contains("relation `remix` is not known: 1 edges taken as finetune"), "{told}");
         ensure!(place.run("tree b/y")?.contains("a/x"), "the address is not read");
         ensure!(place.run("tree b/z")?.contains("openai-community/gpt2"), "the legacy name is not read");
         let told = place.json("import dump edges.csv")?;
-        ensure!(told[0]["unknown_relations"]["distil"] == 1, "{told}");
+        ensure!(told[0]["unknown_relations"]["remix"] == 1, "{told}");
         ensure!(told[0]["unread_columns"] == serde_json::json!(["source"]), "{told}");
     }
     Ok(())

@@ -51,7 +51,7 @@ async fn the_tree_of_a_famous_root_is_cut_and_says_what_is_left() -> Result<()> 
         ensure!(tree["children"] == json!({ "finetune": 650, "quantized": 650 }), "{}", tree["children"]);
         ensure!(few["nodes"][0]["hidden"] == CHILDREN - 9, "{}", few["nodes"][0]);
         ensure!(refused.status() == 400, "{}", refused.status());
-        ensure!(String::from_utf8_lossy(&told.stdout).lines().count() == 21);
+        ensure!(String::from_utf8_lossy(&told.stdout).lines().count() == 22);
     }
     Ok(())
 }

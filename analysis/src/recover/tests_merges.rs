@@ -96,7 +96,7 @@ fn a_merge_of_three_models_is_not_one_of_the_mean_of_two_of_them() {
 #[test]
 fn a_step_of_a_rounding_or_two_that_goes_the_way_of_another_model_is_training() {
     let slow = |base: &Weights, [a, _, _]: [&Weights; 3]| {
-        vec![("slow".to_owned(), Weights::mixed(&[(base, 0.94), (a, 0.06)]).trained(70, 0.0012))]
+        vec![("slow".to_owned(), Weights::mixed(&[(base, 0.97), (a, 0.03)]).trained(70, 0.0018))]
     };
 
     assert_eq!(made("slow", slow), [("base".to_owned(), Kind::Finetune)]);

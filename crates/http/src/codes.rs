@@ -254,10 +254,9 @@ pub const CODES: &[Code] = &[
         415,
         "The body is of a kind that is not read here; the message lists those that are.",
     ),
-    code("usage", 422, "The command line is incomplete."),
     code(
         "usage",
-        400,
+        422,
         "A command was called with arguments that it does not take, or without some that it needs.",
     ),
     code(
