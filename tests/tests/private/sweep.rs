@@ -92,7 +92,7 @@ const WORK: [&str; 11] = [
 ];
 
 /// Addresses that everybody may ask, all answered with 200, and whether those who see the closed model read its name there.
-const AROUND: [(&str, Inside); 84] = [
+const AROUND: [(&str, Inside); 85] = [
     ("/", Named),
     ("/about", Silent),
     ("/advisories", Named),
@@ -144,6 +144,7 @@ const AROUND: [(&str, Inside); 84] = [
     ("/api/v1/limits", Silent),
     ("/api/v1/merge-methods", Silent),
     ("/api/v1/models", Named),
+    ("/api/v1/models.atom", Named),
     ("/api/v1/models?author=mandoc", Named),
     ("/api/v1/models?facets=true", Named),
     ("/api/v1/models?search=scribe", Named),
