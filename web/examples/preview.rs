@@ -1,6 +1,6 @@
 //! Serves the pages with made-up data, to look at them: `cargo run -p stemma-web --example preview`.
 
-#[path = "../tests/fake/mod.rs"]
+#[path = "../tests/all/fake/mod.rs"]
 #[allow(dead_code)]
 mod fake;
 
