@@ -63,7 +63,10 @@ pub(crate) fn open_recipe<'a>(
         let opened = async {
             let yaml = read(Path::new(named.bare), registry.limits.body_bytes as u64)?;
             let read = analysis::merge::read_stages(&yaml)?;
-            let plan = planned(&below, read, &Access::Folders(Pin::Content)).await?;
+            // A task of its own has a stack of its own, however deep recipes name each other.
+            let planned =
+                tokio::spawn(async move { planned(&below, read, &Access::Folders(Pin::Content)).await });
+            let plan = planned.await??;
             plan.fits_scratch(&registry.scratch)?;
             let made = plan.as_operand(named.asked);
             let inputs: Vec<Operand> = plan.inputs.into_values().collect();
