@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 use crate::{
     body::Body,
     jobs_api::{JobHeaders, JobView, accepted, idempotency_key},
+    merges::yes,
     named::{self, DryRun},
     query::Query,
     seen::Seen,
@@ -60,10 +61,6 @@ pub struct NewBake {
     pub scale: f64,
     /// Id of the resulting model; only a dry run may leave it out.
     pub output: Option<String>,
-}
-
-const fn yes() -> bool {
-    true
 }
 
 pub(crate) const fn one() -> f64 {

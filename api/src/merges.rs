@@ -54,7 +54,7 @@ pub struct NewMerge {
     pub out_shard_size: Option<NonZeroU64>,
 }
 
-const fn yes() -> bool {
+pub(crate) const fn yes() -> bool {
     true
 }
 

@@ -44,7 +44,20 @@ pub async fn foreseen(
     Ok(Foreseen { registry: made, row, _at: at })
 }
 
-/// What the small files of a folder say, and the parents that they claim.
+/// What the small files of a folder say.
+pub(crate) fn said(id: RepoId, folder: &Folder, limits: &Limits) -> Metadata {
+    let files: Vec<String> = folder.files.iter().map(|file| file.path.as_str().to_owned()).collect();
+    let told = hub::metadata::Folder {
+        card: folder.readme.as_ref(),
+        config: folder.config.as_ref(),
+        adapter_config: folder.adapter_config.as_ref(),
+        recipe: folder.recipe.as_ref(),
+        files: &files,
+    };
+    hub::metadata::from_checkpoint(id, &told, limits)
+}
+
+/// The same of the folder at a path, and the parents that they claim.
 async fn told(folder: &Path, limits: &Limits) -> Result<(Metadata, Vec<Claim>), Error> {
     let (at, limits) = (folder.to_owned(), *limits);
     tokio::task::spawn_blocking(move || {
@@ -53,15 +66,7 @@ async fn told(folder: &Path, limits: &Limits) -> Result<(Metadata, Vec<Claim>), 
         let name = whole.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let named = RepoId::parse(&format!("local/{name}")).or_else(|_| RepoId::parse("local/model"));
         let id = named.map_err(|error| Error::Invalid(error.to_string()))?;
-        let files: Vec<String> = folder.files.iter().map(|file| file.path.as_str().to_owned()).collect();
-        let told = hub::metadata::Folder {
-            card: folder.readme.as_ref(),
-            config: folder.config.as_ref(),
-            adapter_config: folder.adapter_config.as_ref(),
-            recipe: folder.recipe.as_ref(),
-            files: &files,
-        };
-        let mut metadata = hub::metadata::from_checkpoint(id, &told, &limits);
+        let mut metadata = said(id, &folder, &limits);
         let (claims, notes) = analysis::lineage::claims(&metadata, &limits);
         metadata.notes.extend(notes);
         Ok((metadata, claims))

@@ -12,7 +12,7 @@ use serde_json::Value;
 use weights::Folder;
 
 use crate::{
-    Access, Error, Pin, Registry, adapter,
+    Access, Error, Pin, Registry, adapter, foreseen,
     measure::Turn,
     operand::{self, Operand},
 };
@@ -279,17 +279,9 @@ fn told(path: &Path, limits: &domain::Limits) -> Result<Told, Error> {
     let folder = Folder::open(path, limits)?;
     // A whole model that was trained with an adapter may keep its configuration.
     let alone = folder.of_weights().all(|file| file.path.as_str() == "adapter_model.safetensors");
-    let files: Vec<String> = folder.files.iter().map(|file| file.path.as_str().to_owned()).collect();
-    let told = hub::metadata::Folder {
-        card: folder.readme.as_ref(),
-        config: folder.config.as_ref(),
-        adapter_config: folder.adapter_config.as_ref(),
-        recipe: folder.recipe.as_ref(),
-        files: &files,
-    };
     let Ok(id) = RepoId::parse("local/model") else { return Ok(Told::default()) };
     let mut claims: Vec<String> = Vec::new();
-    for parent in hub::metadata::from_checkpoint(id, &told, limits).parents {
+    for parent in foreseen::said(id, &folder, limits).parents {
         if !claims.contains(&parent.raw) {
             claims.push(parent.raw);
         }

@@ -334,27 +334,25 @@ fn on_planned(name: &str, operand: &Operand) -> Option<(Operand, Operand)> {
     Some((base.clone(), Operand { label: adapter.to_owned(), base: None, ..operand.clone() }))
 }
 
+/// The models whose weights are in one: itself, or those of the recipe that makes it or what its adapter is applied to.
+fn of_weights(name: &str, operand: &Operand) -> Vec<Operand> {
+    let base = on_planned(name, operand).map(|(base, _)| base);
+    base.as_ref().unwrap_or(operand).behind().to_vec()
+}
+
 /// The models that these names stand for, in the place of one that is computed those behind it, and the adapter applied to it.
 fn behind(names: &[String], operands: &BTreeMap<String, Operand>) -> Vec<Operand> {
     let of = |name: &String| {
         let operand = operands.get(name)?;
-        Some(match on_planned(name, operand) {
-            Some((base, adapter)) => base.behind().iter().cloned().chain([adapter]).collect(),
-            None => operand.behind().to_vec(),
-        })
+        let adapter = on_planned(name, operand).map(|(_, adapter)| adapter);
+        Some(of_weights(name, operand).into_iter().chain(adapter))
     };
     distinct(names.iter().filter_map(of).flatten().collect())
 }
 
 /// The same without adapters: whose weights are merged.
 fn together(names: &[String], operands: &BTreeMap<String, Operand>) -> Vec<Operand> {
-    let of = |name: &String| {
-        let operand = operands.get(name)?;
-        Some(match on_planned(name, operand) {
-            Some((base, _)) => base.behind().to_vec(),
-            None => operand.behind().to_vec(),
-        })
-    };
+    let of = |name: &String| Some(of_weights(name, operands.get(name)?));
     distinct(names.iter().filter_map(of).flatten().collect())
 }
 
